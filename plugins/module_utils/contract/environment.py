@@ -1,0 +1,132 @@
+# Copyright: (c) 2026, toucan.selfhosted contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Environment of the product's containers: names of variables, and how values are written.
+
+Configuration of both images is environment only; a changed variable needs a container created anew [S:SAAGIE].
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Optional
+from urllib.parse import unquote, urlsplit
+
+from ..core.errors import Failure
+from .services import BACKEND, COMPOSE_NAMES, MONGODB, MONGODB_PORT, REDIS, REDIS_PORT
+
+INSTANCE_NAME = "TOUCAN_INSTANCE_NAME"  # [S:HELM]
+SERVER_NAME = "TOUCAN_VHOST_SERVER_NAME"  # backend host name [S:HELM]
+FRONTEND_URLS = "TOUCAN_FRONTEND_URLS"  # JSON list [S:HELM, W6D, SAAGIE]
+CROSS_ORIGINS = "TOUCAN_CROSS_ORIGIN_WHITELIST"  # JSON list [S:W6D]
+BEHIND_PROXY = "TOUCAN_IS_BEHIND_PROXY"  # [S:HELM]
+LOG_LEVEL = "TOUCAN_LOG_LEVEL"  # [S:HELM]
+INNER_NGINX = "TOUCAN_NGINX_SUPERVISOR"  # `off` removes the inner nginx [S:HELM]
+JWT_SECRET = "TOUCAN_JWT_SECRET_KEY"  # [S:HELM, W6D]
+ENCRYPTION_SECRET = "TOUCAN_DB_ENCRYPTION_SECRET"  # must never change while there is data [S:RTD, HELM; INF]
+ADMIN_PASSWORD = "TOUCAN_USER_SUPERADMIN_PASSWORD"  # of the built-in super admin [S:W6D]
+MONGODB_HOST = "TOUCAN_MONGODB_HOST"  # [S:HELM, W6D]
+MONGODB_PORT_NAME = "TOUCAN_MONGODB_PORT"  # [S:HELM, W6D]
+MONGODB_USER = "TOUCAN_MONGODB_USER"  # [S:HELM, W6D]
+MONGODB_PASSWORD = "TOUCAN_MONGODB_PASS"  # [S:HELM, W6D]
+MONGODB_URI = "TOUCAN_MONGODB_URI"  # the real name is unknown, so an option [GUESS]
+REDIS_HOST = "TOUCAN_REDIS_HOST"  # [S:HELM, W6D]
+REDIS_PORT_NAME = "TOUCAN_REDIS_PORT"  # [S:HELM, W6D]
+REDIS_PASSWORD = "TOUCAN_REDIS_PASSWORD"  # [S:W6D]
+REDIS_SSL = "TOUCAN_REDIS_SSL"  # true or false [S:W6D]
+GUNICORN_WORKERS = "TOUCAN_GUNICORN_WORKERS"  # [S:HELM, W6D]
+CELERY_WORKERS = "TOUCAN_CELERY_MAX_WORKERS"  # [S:HELM, W6D]
+API_BASEROUTE = "API_BASEROUTE"  # of the frontend: the backend's public URL [S:RTD, HELM, FAQ]
+WEBSOCKET_BASEROUTE = "WEBSOCKET_BASEROUTE"  # of the frontend [S:HELM]
+
+MAIL_PROVIDER = "TOUCAN_SEND_MAIL_PROVIDER"  # smtp or sendgrid [S:W6D]
+MAIL_FROM = "TOUCAN_SEND_MAIL_FROM_EMAIL"  # [S:W6D, HELM]
+MAIL_FROM_NAME = "TOUCAN_SEND_MAIL_FROM_NAME"  # [S:W6D, HELM]
+SMTP_HOST = "TOUCAN_SMTP_HOST"  # [S:W6D]
+SMTP_PORT = "TOUCAN_SMTP_PORT"  # [S:W6D]
+SMTP_LOGIN = "TOUCAN_SMTP_LOGIN"  # [S:W6D]
+SMTP_PASSWORD = "TOUCAN_SMTP_PASSWORD"  # [S:W6D]
+SMTP_TLS = "TOUCAN_SMTP_TLS"  # true or false [S:W6D]
+SMTP_SMTPS = "TOUCAN_SMTP_SMTPS"  # true or false [S:W6D]
+
+FLAG_ON = "enable"  # how a feature flag is written [S:HELM]
+FLAG_OFF = "disable"  # [S:HELM]
+BOOLEAN_TRUE = "true"  # how the TLS switches are written [S:W6D]
+BOOLEAN_FALSE = "false"  # [S:W6D]
+
+MONGODB_INIT_USER = "MONGO_INITDB_ROOT_USERNAME"  # of the mongo image, first start only [IMAGE]
+MONGODB_INIT_PASSWORD_FILE = "MONGO_INITDB_ROOT_PASSWORD_FILE"  # [IMAGE]
+MONGODB_STACK_USER = "app"  # the product needs rights on any database, one a small app [S:HELM]
+
+
+def encode(value: Any) -> str:
+    """A typed value as the product reads it: booleans as flags, lists and mappings as JSON, all else as text."""
+    if isinstance(value, bool):
+        return FLAG_ON if value else FLAG_OFF
+    if isinstance(value, (list, tuple, dict)):
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return str(value)
+
+
+def redis_environment(url: Optional[str], password: str) -> dict[str, str]:
+    """Variables for a Redis: the stack's own, or the one a ``redis://`` or ``rediss://`` URL names.
+
+    :raises Failure: when the URL has another scheme or no host.
+    """
+    if not url:
+        return {REDIS_HOST: COMPOSE_NAMES[REDIS], REDIS_PORT_NAME: str(REDIS_PORT), REDIS_PASSWORD: password}
+    parts = urlsplit(url)
+    if parts.scheme not in ("redis", "rediss") or not parts.hostname:
+        raise Failure("`toucan_redis_url` is no Redis URL", "write `redis://[:PASSWORD@]HOST[:PORT]`, or `rediss://` for TLS")
+    environment = {
+        REDIS_HOST: parts.hostname,
+        REDIS_PORT_NAME: str(parts.port or REDIS_PORT),
+        REDIS_SSL: BOOLEAN_TRUE if parts.scheme == "rediss" else BOOLEAN_FALSE,
+    }
+    if parts.password:
+        environment[REDIS_PASSWORD] = unquote(parts.password)
+    return environment
+
+
+def mongodb_environment(uri: Optional[str], uri_variable: str, password: str) -> dict[str, str]:
+    """Variables for a MongoDB: the stack's own, or the one a connection string names."""
+    if uri:
+        return {uri_variable: uri}
+    return {
+        MONGODB_HOST: COMPOSE_NAMES[MONGODB],
+        MONGODB_PORT_NAME: str(MONGODB_PORT),
+        MONGODB_USER: MONGODB_STACK_USER,
+        MONGODB_PASSWORD: password,
+    }
+
+
+def mail_environment(mail: Mapping[str, Any]) -> dict[str, str]:
+    """Variables for the keys ``provider host port login password tls smtps from_email from_name``; missing keys are left out."""
+    names = {
+        "provider": MAIL_PROVIDER,
+        "host": SMTP_HOST,
+        "port": SMTP_PORT,
+        "login": SMTP_LOGIN,
+        "password": SMTP_PASSWORD,
+        "from_email": MAIL_FROM,
+        "from_name": MAIL_FROM_NAME,
+    }
+    environment = {names[key]: encode(mail[key]) for key in names if mail.get(key) not in (None, "")}
+    for key, name in (("tls", SMTP_TLS), ("smtps", SMTP_SMTPS)):
+        if mail.get(key) is not None:
+            environment[name] = BOOLEAN_TRUE if mail[key] else BOOLEAN_FALSE
+    return environment
+
+
+def frontend_environment(backend_url: str) -> dict[str, str]:
+    """Variables of the frontend; the image's entrypoint replaces a placeholder by each of them [S:SAAGIE]."""
+    return {API_BASEROUTE: backend_url.rstrip("/")}
+
+
+def host_of(url: str) -> str:
+    """The host name of a public URL. :raises Failure: when there is none."""
+    host = urlsplit(url).hostname
+    if not host:
+        raise Failure(f"`{url}` is no URL with a host name", f"write it as `https://{BACKEND}.example.com`", subject=url)
+    return host

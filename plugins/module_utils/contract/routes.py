@@ -1,0 +1,20 @@
+# Copyright: (c) 2026, toucan.selfhosted contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Routes of the backend's API and of the frontend, and the shapes of their answers.
+
+A shape is a JMESPath expression over the JSON answer; each can be overridden by an option.
+"""
+
+from __future__ import annotations
+
+BACKEND_ROOT = "/"  # status and version, no login [S:FE57, FAQ]
+BACKEND_STATUS_SHAPE = "status"  # [S:FE57]
+BACKEND_STATUS_OK = "OK"  # [S:FE57]
+BACKEND_VERSION_SHAPE = "version"  # [S:FE57]
+FRONTEND_VERSION = "/tucana-version.txt"  # text such as v57.1.4 [S:FE57, FAQ]
+FRONTEND_VERSION_FILE = "/usr/share/nginx/html/tucana-version.txt"  # the same inside the image [S:SAAGIE]
+LOGIN = "/login"  # POST username and password as JSON [S:PUBAPI, FE57]
+LOGIN_TOKEN_SHAPE = "token"  # [S:PUBAPI]
+AUTH_PROVIDERS = "/auth/providers"  # no login needed [S:FE57, FAQ]
+WEBSOCKET = "/ws"  # [S:SAAGIE, FE57]

@@ -1,0 +1,47 @@
+# Copyright: (c) 2026, toucan.selfhosted contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The services of a stack: our words for them, and the product's names, ports and paths."""
+
+from __future__ import annotations
+
+FRONTEND = "frontend"
+BACKEND = "backend"
+MONGODB = "mongodb"
+REDIS = "redis"
+PROXY = "proxy"
+
+# Our own vocabulary: groups `toucan_<kind>` and keys of every mapping by service. No belief.
+KINDS = (FRONTEND, BACKEND, MONGODB, REDIS)
+ALL_KINDS = (*KINDS, PROXY)
+
+COMPOSE_NAMES = {  # also host names on the compose network; the backend expects the databases' unless told otherwise [S:RTD, SAAGIE]
+    FRONTEND: "frontend",
+    BACKEND: "backend",
+    MONGODB: "mongo",
+    REDIS: "redis",
+}
+
+PRODUCT_REGISTRY = "quay.io/toucantoco"  # [S:RTD, HELM]
+PRODUCT_REPOSITORIES = {FRONTEND: "frontend", BACKEND: "backend"}  # below the registry's name [S:RTD, HELM]
+MOVING_TAGS = ("latest-monthly", "latest-weekly", "latest-lts", "latest")  # [S:DOC04, HELM]
+MONTHLY_TAG = "latest-monthly"  # [S:DOC04, FAQ]
+
+MONGODB_IMAGE = "docker.io/library/mongo:5.0.31"  # 5.0, as the vendor's compose file and chart [S:RTD, HELM]
+REDIS_IMAGE = "docker.io/library/redis:6.2-alpine"  # 6.2, as the vendor's compose file and chart [S:RTD, HELM]
+
+FRONTEND_PORT = 80  # [S:SAAGIE]
+BACKEND_PORT = 80  # the inner nginx [S:SAAGIE]
+BACKEND_BARE_PORT = 5000  # gunicorn, where the inner nginx is switched off [S:HELM]
+MONGODB_PORT = 27017  # [S:RTD, HELM]
+REDIS_PORT = 6379  # [S:RTD, HELM]
+
+BACKEND_STORAGE = "/app/storage"  # [S:RTD, HELM, DOC04]
+STORAGE_OWNER = (1000, 1000)  # user and group toucan of the backend image [INF]
+MONGODB_DATA = "/data/db"  # [IMAGE]
+MONGODB_OWNER = (999, 999)  # [IMAGE]
+REDIS_OWNER = (999, 999)  # [IMAGE]
+REDIS_DATA = "/data"  # [IMAGE]
+
+BODY_LIMIT_MB = 50  # the inner nginx takes bodies up to this size, so a proxy must let them pass [S:SAAGIE]
+DEFAULT_ADMIN = "toucantoco"  # the built-in super admin [S:RTD]

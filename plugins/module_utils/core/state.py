@@ -1,0 +1,96 @@
+# Copyright: (c) 2026, toucan.selfhosted contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The state file: what is true of the stack on this host, without a secret.
+
+Shape (schema 1)::
+
+    {"schema": 1, "instance_id": UUID, "services": [KIND, …],
+     "urls": {"frontend": URL, "backend": URL},
+     "compose": {"project": NAME, "directory": PATH, "network": NAME},
+     "images": {KIND: {"name": NAME, "tag": TAG, "digest": "sha256:…" or "", "id": "sha256:…"}},
+     "ca_file": PATH or "", "python": PATH, "places": {"storage": PATH, "database": PATH}}
+
+Every key but ``schema`` and ``instance_id`` may be missing.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any, Optional
+
+from .errors import Failure
+from .files import json_bytes, read_json, write_atomic
+from .plan import Step
+
+DEFAULT_PATH = "/etc/toucan/stack.json"
+SCHEMA = 1
+KEYS = ("services", "urls", "compose", "images", "ca_file", "python", "places")
+
+
+def read_state(path: str = DEFAULT_PATH) -> Optional[dict[str, Any]]:
+    """The state in ``path``, or ``None`` on a host that has none.
+
+    :raises Failure: when the file is damaged or of a newer schema.
+    """
+    state = read_json(path)
+    if state is None:
+        return None
+    if not isinstance(state.get("schema"), int) or "instance_id" not in state:
+        raise Failure(f"The state file {path} has no schema or instance id", "restore it from a backup, or move it away and adopt the stack again", subject=path)
+    if state["schema"] > SCHEMA:
+        raise Failure(
+            f"The state file {path} has schema {state['schema']}, newer than {SCHEMA} which this collection knows",
+            "run the newer collection that wrote it",
+            subject=path,
+        )
+    return state
+
+
+def merge_state(former: Optional[Mapping[str, Any]], values: Mapping[str, Any], instance_id: str = "") -> dict[str, Any]:
+    """The state after ``values`` are recorded; mappings are replaced key by key, lists whole.
+
+    :param instance_id: the id to take on a host without state; a new one is made where it is empty.
+    :raises Failure: when the host already belongs to another instance.
+    """
+    known = dict(former or {})
+    if instance_id and known.get("instance_id", instance_id) != instance_id:
+        raise Failure(
+            f"This host belongs to instance {known['instance_id']}, not to {instance_id}",
+            "correct the inventory, or move the state file away if the host was meant to change instances",
+            subject=instance_id,
+        )
+    known.setdefault("instance_id", instance_id or str(uuid.uuid4()))
+    known["schema"] = SCHEMA
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            known[key] = {**known.get(key, {}), **value}
+        else:
+            known[key] = list(value) if isinstance(value, (list, tuple)) else value
+    return known
+
+
+class StateEngine:
+    """Engine of module ``toucan_state``."""
+
+    def __init__(self, path: str, values: Mapping[str, Any], instance_id: str = "") -> None:
+        self.path = path
+        self.values = values
+        self.instance_id = instance_id
+        self.desired: dict[str, Any] = {}
+
+    def observe(self) -> Optional[dict[str, Any]]:
+        return read_state(self.path)
+
+    def plan(self, observed: Optional[dict[str, Any]]) -> list[Step]:
+        self.desired = merge_state(observed, self.values, self.instance_id)
+        if self.desired == observed:
+            return []
+        return [Step(f"state:{self.path}", "update" if observed else "create", self.path, observed, self.desired)]
+
+    def apply(self, step: Step) -> None:
+        write_atomic(self.path, json_bytes(step.after), mode=0o644)
+
+    def report(self, observed: Optional[dict[str, Any]], applied: bool) -> dict[str, Any]:
+        return {"state": self.desired}

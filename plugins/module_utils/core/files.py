@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import tempfile
@@ -37,9 +38,8 @@ def write_atomic(path: str, data: bytes, mode: int = 0o644, owner: Optional[tupl
         if temporary:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
-        raise Failure(
-            f"Writing {path} failed: {error.strerror}", "free space there or correct its owner and mode", subject=path, answer=str(error)
-        ) from error
+        remedy = "create its folder first" if error.errno == errno.ENOENT else "free space there, correct its owner and mode, or run with `become: true`"
+        raise Failure(f"Writing {path} failed: {error.strerror}", remedy, subject=path, answer=str(error)) from error
 
 
 def sync_directory(folder: str) -> None:

@@ -72,7 +72,7 @@ def merge_state(former: Optional[Mapping[str, Any]], values: Mapping[str, Any], 
 
 
 class StateEngine:
-    """Engine of module ``toucan_state``."""
+    """Engine of module ``toucan_state``; with neither values nor an instance id it only reads."""
 
     def __init__(self, path: str, values: Mapping[str, Any], instance_id: str = "") -> None:
         self.path = path
@@ -84,6 +84,9 @@ class StateEngine:
         return read_state(self.path)
 
     def plan(self, observed: Optional[dict[str, Any]]) -> list[Step]:
+        if not self.values and not self.instance_id:
+            self.desired = observed or {}
+            return []
         self.desired = merge_state(observed, self.values, self.instance_id)
         if self.desired == observed:
             return []

@@ -1,0 +1,252 @@
+# Copyright: (c) 2026, toucan.selfhosted contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Build the stand-ins for the vendor's private images.
+
+    python3 tests/lab/standins/build.py --base IMAGE --prefix registry.lab.test:5000
+
+IMAGE is a local Debian trixie image with working apt. Prints the full name of each product image,
+one a line and nothing else, on standard output; progress goes to standard error. Images that were
+built of the same files are left as they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+CONTENT_LABEL = "toucan.lab.content"
+CREATED_LABEL = "org.opencontainers.image.created"
+LAYERS = "toucan-lab/standin"
+
+# Debian trixie. nginx serves both; the rest is what the backend runs on.
+NGINX_PACKAGES = ("nginx-light",)
+PYTHON_PACKAGES = (
+    "gunicorn",
+    "python3-cryptography",
+    "python3-flask",
+    "python3-jwt",
+    "python3-pymongo",
+    "python3-redis",
+    "python3-websockets",
+    "supervisor",
+)
+
+# product-facts 1.1 [S:RTD, HELM, W6D, DOC04]: names, and tags vMAJOR.MINOR.PATCH and latest-monthly
+REPOSITORIES = {"a": "toucantoco", "b": "toucantoco-b"}
+SERVICES = ("backend", "frontend")
+MOVING_TAG, MOVING_VERSION = "latest-monthly", "v101.1.0"
+
+
+@dataclass(frozen=True)
+class Release:
+    """A version, the day it came out, and how its backend behaves."""
+
+    version: str
+    created: str
+    backend_behaviour: str = "normal"
+
+
+# product-facts 7 [S:BLOG, DOC04]: the last week of a month; fixes patch the latest
+RELEASES = (
+    Release("v100.1.0", "2026-08-27T08:00:00Z"),
+    Release("v101.0.0", "2026-09-24T08:00:00Z"),
+    Release("v101.1.0", "2026-10-29T08:00:00Z"),
+    Release("v101.1.1", "2026-11-03T08:00:00Z", "never_healthy"),
+    Release("v101.1.2", "2026-11-04T08:00:00Z", "migration_fails"),
+    Release("v101.1.3", "2026-11-05T08:00:00Z", "slow"),
+)
+
+
+@dataclass(frozen=True)
+class ProductImage:
+    """One image of one service, in one dialect and release."""
+
+    service: str
+    dialect: str
+    release: Release
+
+    def repository(self, prefix: str) -> str:
+        """Full name without tag."""
+        return f"{prefix}/{REPOSITORIES[self.dialect]}/{self.service}"
+
+    def names(self, prefix: str) -> list[str]:
+        """Full names: the release's, and the moving tag's where it points here."""
+        tags = [self.release.version]
+        if self.release.version == MOVING_VERSION:
+            tags.append(MOVING_TAG)
+        return [f"{self.repository(prefix)}:{tag}" for tag in tags]
+
+    def files(self) -> dict[str, str]:
+        """What its last layer holds: path in the image to text."""
+        version = self.release.version
+        files = {"/app/dialect.json": (HERE / "dialects" / f"{self.dialect}.json").read_text()}
+        if self.service == "frontend":
+            # product-facts 1.5 [S:FE57, FAQ]
+            return files | {"/usr/share/nginx/html/tucana-version.txt": f"{version}\n"}
+        behaviour = self.release.backend_behaviour
+        return files | {"/app/release.json": json.dumps({"version": version, "behaviour": behaviour})}
+
+
+def product_images() -> list[ProductImage]:
+    """Every image of every service, dialect and release."""
+    return [ProductImage(service, dialect, release) for service in SERVICES for dialect in REPOSITORIES for release in RELEASES]
+
+
+def content_hash(parts: Iterable[str | bytes]) -> str:
+    """A short hash of ``parts``, in order."""
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        digest.update(len(data).to_bytes(8, "big") + data)
+    return digest.hexdigest()[:16]
+
+
+def folder_parts(folder: Path) -> Iterator[str | bytes]:
+    """Paths, modes and contents of the files below ``folder``."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            yield str(path.relative_to(folder))
+            yield oct(path.stat().st_mode & 0o111)
+            yield path.read_bytes()
+
+
+def docker(*arguments: str) -> str:
+    """Run docker and return its output; its own progress goes to standard error."""
+    # Only the classic builder takes FROM an image that exists in the engine and nowhere else.
+    environment = {**os.environ, "DOCKER_BUILDKIT": "0"}
+    result = subprocess.run(
+        ["docker", *arguments],
+        check=False,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    if result.returncode:
+        output = (result.stdout + result.stderr)[-3000:]
+        raise SystemExit(f"docker {' '.join(arguments[:2])} failed:\n{output}")
+    return result.stdout
+
+
+def local_images(repositories: set[str]) -> dict[str, str]:
+    """Full name to content hash of the images of ``repositories`` that this program built."""
+    listed = docker("image", "ls", "--filter", f"label={CONTENT_LABEL}", "--format", "{{.Repository}}:{{.Tag}}")
+    names = [name for name in listed.split() if name.rpartition(":")[0] in repositories]
+    if not names:
+        return {}
+    form = '{{index .Config.Labels "' + CONTENT_LABEL + '"}}'
+    return dict(zip(names, docker("image", "inspect", "--format", form, *names).split()))
+
+
+def build(context: Path, name: str, labels: dict[str, str], *arguments: str) -> None:
+    """Build ``context`` as image ``name``."""
+    print(f"building {name}", file=sys.stderr, flush=True)
+    options = [f"--label={key}={value}" for key, value in labels.items()]
+    docker("build", "--force-rm", "-t", name, *options, *arguments, str(context))
+
+
+class Builder:
+    """Builds layers on ``base``, each named by the hash of what went into it."""
+
+    def __init__(self, base: str) -> None:
+        base_id = docker("image", "inspect", "--format", "{{.Id}}", base).strip()
+        self._base = base
+        self._apps: dict[str, str] = {}
+        nginx_key = content_hash([base_id, *NGINX_PACKAGES])
+        self._nginx = (f"{LAYERS}-nginx:{nginx_key}", base, NGINX_PACKAGES)
+        python_key = content_hash([nginx_key, *PYTHON_PACKAGES])
+        self._python = (f"{LAYERS}-python:{python_key}", self._nginx[0], PYTHON_PACKAGES)
+        self._keys = {
+            "frontend": content_hash([nginx_key, *folder_parts(HERE / "frontend")]),
+            "backend": content_hash([python_key, *folder_parts(HERE / "backend")]),
+        }
+
+    def key(self, image: ProductImage) -> str:
+        """Hash of everything that ``image`` is made of."""
+        files = [part for item in sorted(image.files().items()) for part in item]
+        return content_hash([self._keys[image.service], image.release.created, *files])
+
+    def build(self, image: ProductImage, name: str) -> None:
+        """Build ``image`` as ``name``: a tiny layer on the service's own."""
+        app = self._app(image.service)
+        with tempfile.TemporaryDirectory() as folder:
+            context = Path(folder)
+            for path, text in image.files().items():
+                target = context / "root" / path.lstrip("/")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_text(text, encoding="utf-8")
+            (context / "Dockerfile").write_text(f"FROM {app}\nCOPY root /\n", encoding="utf-8")
+            labels = {CONTENT_LABEL: self.key(image), CREATED_LABEL: image.release.created}
+            build(context, name, labels)
+
+    def _app(self, service: str) -> str:
+        """Name of the image with the service's files, built when it is missing."""
+        if service not in self._apps:
+            name = f"{LAYERS}-{service}:{self._keys[service]}"
+            if not _exists(name):
+                self._packages(*self._nginx)
+                packages = self._nginx
+                if service == "backend":
+                    self._packages(*self._python)
+                    packages = self._python
+                with tempfile.TemporaryDirectory() as folder:
+                    context = Path(folder) / service
+                    shutil.copytree(HERE / service, context, ignore=shutil.ignore_patterns("__pycache__"))
+                    build(context, name, {}, "--build-arg", f"PACKAGES={packages[0]}")
+            self._apps[service] = name
+        return self._apps[service]
+
+    @staticmethod
+    def _packages(name: str, base: str, packages: tuple[str, ...]) -> None:
+        if _exists(name):
+            return
+        lines = [
+            f"FROM {base}",
+            "RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y"
+            f" --no-install-recommends {' '.join(packages)}"
+            " && apt-get clean && rm -rf /var/lib/apt/lists/*",
+        ]
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "Dockerfile").write_text("\n".join(lines) + "\n", encoding="utf-8")
+            build(Path(folder), name, {})
+
+
+def _exists(name: str) -> bool:
+    return bool(docker("image", "ls", "--quiet", name).strip())
+
+
+def main() -> None:
+    """Build and print all names."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--base", required=True, help="local Debian trixie image with working apt")
+    parser.add_argument("--prefix", required=True, help="registry host and port of the names")
+    arguments = parser.parse_args()
+
+    images = product_images()
+    builder = Builder(arguments.base)
+    present = local_images({image.repository(arguments.prefix) for image in images})
+    for image in images:
+        first, *others = image.names(arguments.prefix)
+        if present.get(first) != builder.key(image):
+            builder.build(image, first)
+        for name in others:
+            if present.get(name) != builder.key(image):
+                docker("tag", first, name)
+        for name in (first, *others):
+            print(name, flush=True)
+
+
+if __name__ == "__main__":
+    main()

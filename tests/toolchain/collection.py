@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 
 from .environments import ToolchainError
-from .places import CACHE, ROOT, source_files
+from .places import CACHE, LOGS, ROOT, source_files
 from .processes import run
 
 BUILD = CACHE / "build"
@@ -41,11 +41,19 @@ def build(environment: Path, log: Path) -> Path:
     return next(BUILD.glob("*.tar.gz"))
 
 
+def empty_settings() -> Path:
+    """Return a settings file of Ansible that sets nothing (the null device will not do: Ansible judges by the name)."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    file = LOGS / "empty.cfg"
+    file.touch()
+    return file
+
+
 def settings(environment: Path) -> dict[str, str]:
     """Return the variables that make the tools of `environment` find each other and no developer's own settings."""
     return {
         "PATH": os.pathsep.join([str(environment / "bin"), os.environ.get("PATH", os.defpath)]),
-        "ANSIBLE_CONFIG": os.devnull,
+        "ANSIBLE_CONFIG": str(empty_settings()),
         "ANSIBLE_NOCOLOR": "1",
         "NO_COLOR": "1",
     }

@@ -51,7 +51,12 @@ def probe(candidate: Path, version: str) -> Path | None:
     """Return the real interpreter behind `candidate` where it is of this version and usable, else None."""
     try:
         answer = subprocess.run(
-            [str(candidate), "-I", "-c", PROBE], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=30
+            [str(candidate), "-I", "-c", PROBE],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=30,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

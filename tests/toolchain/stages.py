@@ -72,14 +72,16 @@ class Check:
 
 def lint(log: Path) -> Count:
     """Run the linters over the checkout."""
+    # How mypy says that it looked at something.
+    sources = r"in [1-9]\d* source files"
     tools = ensure(LINT) / "bin"
     set_up_main()
     checks = [
         Check("ansible-lint", [tools / "ansible-lint", "--offline", "--nocolor"], proof=r"in [1-9]\d* files processed"),
         Check("yamllint", [tools / "yamllint", "--strict", "."]),
         Check("ruff", [tools / "ruff", "check", "--no-cache", "."], proof=r"All checks passed"),
-        Check("mypy-plugins", mypy(tools, "--package", "ansible_collections.toucan.selfhosted.plugins"), cwd=CACHE, proof=r"in [1-9]\d* source"),
-        Check("mypy-toolchain", mypy(tools, "--package", "toolchain"), cwd=ROOT / "tests", proof=r"in [1-9]\d* source"),
+        Check("mypy-plugins", mypy(tools, "--package", "ansible_collections.toucan.selfhosted.plugins"), cwd=CACHE, proof=sources),
+        Check("mypy-toolchain", mypy(tools, "--package", "toolchain"), cwd=ROOT / "tests", proof=sources),
         Check("antsibull-changelog", [tools / "antsibull-changelog", "lint"]),
         Check("antsibull-docs", [tools / "antsibull-docs", "lint-collection-docs", "--plugin-docs", "--skip-rstcheck", "."]),
     ]
@@ -175,7 +177,8 @@ def galaxy_importer(log: Path) -> Count:
     archive = collection.build(folder, log)
     config = LOGS / "galaxy-importer.cfg"
     config.write_text("[galaxy-importer]\nRUN_ANSIBLE_TEST = False\nOFFLINE_ANSIBLE_LINT = True\nCHECK_CHANGELOG = True\n", encoding="utf-8")
-    check = Check("galaxy-importer", [folder / "bin" / "python", "-m", "galaxy_importer.main", archive], cwd=LOGS, proof="Importer processing completed")
+    command: list[str | Path] = [folder / "bin" / "python", "-m", "galaxy_importer.main", archive]
+    check = Check("galaxy-importer", command, cwd=LOGS, proof="Importer processing completed")
     return run_checks([check], log, collection.settings(folder) | {"GALAXY_IMPORTER_CONFIG": str(config)}, PACKAGE_SECONDS)
 
 

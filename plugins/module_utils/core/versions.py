@@ -58,6 +58,11 @@ def satisfies(version: Version, requirement: str) -> bool:
     return all(_COMPARE[sign](numbers[: len(bound)], bound) for sign, bound in _clauses(requirement))
 
 
+def check_range(requirement: str) -> None:
+    """:raises Failure: when the range cannot be read."""
+    _clauses(requirement)
+
+
 def _clauses(requirement: str) -> list[tuple[str, tuple[int, ...]]]:
     clauses = []
     for text in requirement.split(","):

@@ -50,9 +50,19 @@ def run_sanity(environment: Environment, log: Path) -> Count:
     variables = {**settings(folder), "HOME": str(home), "PATH": path_with_real_interpreters(folder / "bin")}
     command: list[str | Path] = [folder / "bin" / "ansible-test", "sanity", "--color", "no", "--junit"]
     code = run(command, log, cwd=tree, seconds=SANITY_SECONDS, environment=variables)
+    repeat_errors(log)
     count = judge(read_junit(sorted((tree / "tests" / "output" / "junit").glob("*.xml"))), code)
     count.note = f"ansible-core {environment.core(folder)}"
     return count
+
+
+def repeat_errors(log: Path) -> None:
+    """Put every error once more at the log's end: what pip said in between is longer than any tail of it."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    errors = [line for line in lines if line.startswith(("ERROR: ", "FATAL: "))]
+    if errors:
+        with log.open("a", encoding="utf-8") as file:
+            file.write("\nAll errors:\n" + "\n".join(errors) + "\n")
 
 
 def put_get_pip(environment: Path, home: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from toolchain.places import ROOT
 
 CONFIG = yaml.safe_load((ROOT / "changelogs" / "config.yaml").read_text(encoding="utf-8"))

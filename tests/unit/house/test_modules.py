@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from toolchain.places import CACHE, ROOT
 
 MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py"))

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from toolchain.places import ROOT
 
 PLAYBOOKS = sorted((ROOT / "playbooks").glob("*.yml"))

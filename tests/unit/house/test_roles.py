@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from toolchain.places import ROOT
 
 ROLES = sorted(path.name for path in (ROOT / "roles").glob("*") if path.is_dir())

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from toolchain import interpreters
 from toolchain.places import ROOT, replace_link, source_files
 from toolchain.processes import TIMED_OUT, run

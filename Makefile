@@ -10,7 +10,7 @@ RUN    := $(PYTHON) tests/run.py $(if $(KEEP_LAB),--keep-lab)
 .PHONY: help setup demo test lint sanity package unit integration lab-up lab-down lab-shell build clean
 
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "%-40s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Create .cache/venv and make the checkout answer as toucan.selfhosted
 	@$(RUN) setup

@@ -1,0 +1,199 @@
+#!/usr/bin/env python3
+# Copyright: (c) 2026, toucan.selfhosted contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The laboratory: real hosts, a registry and the product's stand-ins, on this machine's Docker Engine.
+
+    lab.py up --hosts 2        start what is missing; writes .cache/lab/inventory.yml and vars.yml
+    lab.py shell host1         log in over ssh
+    lab.py recreate host1      a fresh host in the place of a used one
+    lab.py down                remove hosts, registry, network and volumes (images stay)
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Iterator
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from labkit import engine, facts, hosts, layers, pki, registry, ssh  # noqa: E402
+from labkit.command import LabError, run, say  # noqa: E402
+from labkit.engine import docker  # noqa: E402
+from labkit.names import IMAGE_REPOSITORY, LAB_CACHE, LABEL, MAX_HOSTS, NETWORK, REGISTRY  # noqa: E402
+
+HOST_IMAGES = {"ready": "host-ready", "bare": "host-bare", "bookworm": "host-bookworm"}
+CLIENT = "toucan-lab-client"
+
+
+def main() -> int:
+    """Run the command on the command line; returns the exit code."""
+    arguments = parse_arguments()
+    try:
+        # Looking at the lab must not wait for a build that goes on.
+        with contextlib.nullcontext() if arguments.command in (shell, status) else lab_lock():
+            arguments.command(arguments)
+    except LabError as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The command line as a namespace; ``command`` is the function to call with it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    up_parser = add_command(commands, up, "start what is missing of the lab")
+    up_parser.add_argument("--hosts", type=int, default=1, help="how many hosts (default 1)")
+    up_parser.add_argument("--image", choices=HOST_IMAGES, default="ready", help="what new hosts are made of (default ready)")
+    down_parser = add_command(commands, down, "remove hosts, registry, network and volumes")
+    down_parser.add_argument("--engine", action="store_true", help="also stop the engine, if the lab started it")
+    recreate_parser = add_command(commands, recreate, "replace hosts by fresh ones")
+    recreate_parser.add_argument("host", nargs="+")
+    recreate_parser.add_argument("--image", choices=HOST_IMAGES, default="ready")
+    shell_parser = add_command(commands, shell, "log in to a host over ssh, or run a command there")
+    shell_parser.add_argument("host")
+    shell_parser.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND")
+    add_command(commands, status, "show what is there")
+    images_parser = add_command(commands, images, "build images that are missing, and show their names")
+    images_parser.add_argument("--layer", action="append", choices=layers.LAYERS, help="this layer instead of the core ones")
+    add_command(commands, clean, "as down, and remove the lab's images and .cache/lab")
+    return parser.parse_args()
+
+
+def add_command(commands: argparse._SubParsersAction, function, text: str) -> argparse.ArgumentParser:
+    """A sub-parser for ``function`` under its own name."""
+    parser = commands.add_parser(function.__name__, help=text, description=text)
+    parser.set_defaults(command=function)
+    return parser
+
+
+@contextlib.contextmanager
+def lab_lock() -> Iterator[None]:
+    """Hold the lab against other runs of this program in the same checkout; released when the process ends."""
+    LAB_CACHE.mkdir(parents=True, exist_ok=True)
+    with (LAB_CACHE / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another run of lab.py")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def up(arguments: argparse.Namespace) -> None:
+    """Start what is missing: engine, images, network, registry, hosts; then write what tests need to know."""
+    if not 1 <= arguments.hosts <= MAX_HOSTS:
+        raise LabError(f"--hosts is {arguments.hosts}: give a number from 1 to {MAX_HOSTS}.")
+    started = time.monotonic()
+    engine.ensure()
+    host_layer = HOST_IMAGES[arguments.image]
+    built = layers.provide(dict.fromkeys([*layers.CORE, host_layer]))
+    pki.ensure()
+    ssh.ensure_key()
+    hosts.ensure_network()
+    registry.ensure(built["registry"])
+    registry.push_services(built)
+    registry.push_standins(built["debian"])
+    hosts.ensure([f"host{number}" for number in range(1, arguments.hosts + 1)], built[host_layer])
+    ensure_client(built["client"])
+    facts.write(built)
+    say(f"up in {time.monotonic() - started:.0f} s: {', '.join(hosts.names())}; inventory {facts.INVENTORY}")
+
+
+def ensure_client(image: str) -> None:
+    """Start the user's machine, which trusts the lab's authority."""
+    if hosts.is_running(CLIENT):
+        return
+    if hosts.exists(CLIENT):
+        docker("rm", "--force", CLIENT)
+    docker(
+        "run", "--detach", "--init", "--name", CLIENT, "--hostname", "client", "--label", f"{LABEL}=client", "--network", NETWORK,
+        "--volume", f"{pki.AUTHORITY}:/usr/local/share/ca-certificates/lab-ca.crt:ro", image,
+    )
+    docker("exec", CLIENT, "update-ca-certificates")
+
+
+def down(arguments: argparse.Namespace) -> None:
+    """Remove all containers, volumes and the network of the lab."""
+    if engine.answers():
+        remove_everything()
+    if arguments.engine:
+        engine.stop()
+
+
+def remove_everything() -> None:
+    """Remove what carries the lab's label, and nothing else."""
+    hosts.remove(hosts.names())
+    others = docker("ps", "--all", "--quiet", "--filter", f"label={LABEL}").split()
+    if others:
+        docker("rm", "--force", "--volumes", *others)
+    volumes = docker("volume", "ls", "--quiet", "--filter", f"label={LABEL}").split()
+    if volumes:
+        docker("volume", "rm", *volumes)
+    if docker("network", "ls", "--quiet", "--filter", f"label={LABEL}"):
+        docker("network", "rm", NETWORK)
+    for file in (facts.INVENTORY, facts.VARIABLES, ssh.CONFIG, ssh.KNOWN_HOSTS, registry.PUSHED):
+        file.unlink(missing_ok=True)
+
+
+def recreate(arguments: argparse.Namespace) -> None:
+    """Replace hosts by fresh ones with the same names and addresses."""
+    for host in arguments.host:
+        if host not in hosts.names():
+            raise LabError(f"There is no {host} to recreate: `lab.py up --hosts N` makes hosts.")
+    layer = HOST_IMAGES[arguments.image]
+    built = layers.provide(dict.fromkeys([*layers.CORE, layer]))
+    hosts.remove(arguments.host)
+    hosts.ensure(arguments.host, built[layer])
+    facts.write(built)
+
+
+def shell(arguments: argparse.Namespace) -> None:
+    """Become an ssh client on a host."""
+    if arguments.host not in hosts.names():
+        raise LabError(f"There is no {arguments.host}: `lab.py status` shows what is there.")
+    words = arguments.words[1:] if arguments.words[:1] == ["--"] else arguments.words
+    os.execvp("ssh", ["ssh", "-F", str(ssh.CONFIG), arguments.host, *words])
+
+
+def status(_: argparse.Namespace) -> None:
+    """Show the lab's containers and whether the engine is ours."""
+    if not engine.answers():
+        print("no Docker Engine answers")
+        return
+    print(f"engine: {'started by the lab' if engine.is_ours() else 'there before the lab'}, control groups v{engine.cgroup_version()}")
+    print(docker("ps", "--all", "--filter", f"label={LABEL}", "--format", "table {{.Names}}\t{{.Status}}\t{{.Image}}"))
+
+
+def images(arguments: argparse.Namespace) -> None:
+    """Build what is missing and print each layer with its image."""
+    engine.ensure()
+    for layer, image in layers.provide(arguments.layer or layers.CORE).items():
+        print(f"{layer}\t{image}")
+
+
+def clean(_: argparse.Namespace) -> None:
+    """Remove everything of the lab but the engine."""
+    if engine.answers():
+        remove_everything()
+        for pattern in (f"{IMAGE_REPOSITORY}/*", f"{REGISTRY}/*/*"):
+            names = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", pattern).split()
+            if names:
+                run(["docker", "rmi", "--force", *names])
+    for place in LAB_CACHE.iterdir():
+        # The engine may go on, so its pid and log stay; the lock is ours at this moment.
+        if place in (engine.PID_FILE, engine.LOG_FILE, LAB_CACHE / "lock"):
+            continue
+        shutil.rmtree(place) if place.is_dir() else place.unlink()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

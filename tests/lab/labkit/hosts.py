@@ -1,0 +1,128 @@
+# Copyright: (c) 2026, toucan.selfhosted contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Lab hosts: containers that boot systemd and sshd, reached over ssh as any other machine."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Iterable
+
+from . import ssh
+from .command import LabError, run, say, wait_for
+from .engine import docker
+from .names import BACKEND_NAME, FRONTEND_NAME, LABEL, NETWORK, SUBNET, host_ip
+
+# Every capability but those that reach the machine itself: resource limits (this kind of machine lacks that one), the
+# clock, kernel modules, raw ports and the kernel's log. `--privileged` would keep them.
+_SANDBOX = (
+    "--cap-add", "ALL", "--cap-drop", "SYS_RESOURCE", "--cap-drop", "SYS_TIME", "--cap-drop", "SYS_MODULE",
+    "--cap-drop", "SYS_RAWIO", "--cap-drop", "SYSLOG",
+    "--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined", "--security-opt", "systempaths=unconfined",
+    "--device-cgroup-rule", "a *:* rwm", "--cgroupns=private",
+    "--tmpfs", "/run:exec,mode=755", "--tmpfs", "/tmp:exec,mode=1777", "--stop-signal", "SIGRTMIN+3",
+)
+
+
+def ensure_network() -> None:
+    """Create the lab's network if it is missing."""
+    if run(["docker", "network", "inspect", NETWORK], check=False).returncode != 0:
+        docker("network", "create", "--label", LABEL, "--subnet", SUBNET, NETWORK)
+
+
+def names() -> list[str]:
+    """Names of the lab's hosts, running or not, in order of their numbers."""
+    listed = docker("ps", "--all", "--filter", f"label={LABEL}=host", "--format", "{{.Names}}").split()
+    return sorted(listed, key=number_of)
+
+
+def number_of(host: str) -> int:
+    """7 for ``host7``.
+
+    :raises LabError: for a name of another form.
+    """
+    if not host.startswith("host") or not host[4:].isdecimal() or int(host[4:]) < 1:
+        raise LabError(f"{host!r} is no lab host: they are called host1, host2, and so on.")
+    return int(host[4:])
+
+
+def is_running(container: str) -> bool:
+    """Whether ``container`` exists and runs."""
+    shown = run(["docker", "inspect", "--format", "{{.State.Running}}", container], check=False)
+    return shown.returncode == 0 and shown.stdout.strip() == "true"
+
+
+def exists(container: str) -> bool:
+    """Whether ``container`` exists."""
+    return run(["docker", "container", "inspect", container], check=False).returncode == 0
+
+
+def ensure(wanted: Iterable[str], image: str) -> None:
+    """Start those of hosts ``wanted`` that do not run (new ones from ``image``) and wait until all answer over ssh."""
+    started = list(wanted)
+    for host in started:
+        if is_running(host):
+            continue
+        if exists(host):
+            docker("start", host)
+        else:
+            _create(host, image)
+    for host in started:
+        _wait_until_booted(host)
+        ssh.authorize(host)
+    ssh.write_client_files({host: host_ip(number_of(host)) for host in names()})
+    for host in started:
+        wait_for(f"ssh of {host}", lambda host=host: ssh.answers(host), seconds=30)
+
+
+def remove(hosts: Iterable[str]) -> None:
+    """Remove ``hosts`` with all their data."""
+    removed = list(hosts)
+    if removed:
+        docker("rm", "--force", "--volumes", *removed)
+        docker("volume", "rm", "--force", *map(_docker_volume, removed))
+
+
+def prepare_image(base: str, script: Path, target: str) -> None:
+    """Boot a host from image ``base``, run ``script`` in it, and keep the result as image ``target``."""
+    container = "toucan-lab-prepare"
+    remove([container] if exists(container) else [])
+    try:
+        docker(
+            "run", "--detach", "--name", container, "--hostname", "prepare", "--label", f"{LABEL}=prepare", *_SANDBOX,
+            "--volume", f"{_docker_volume(container)}:/var/lib/docker", base,
+        )
+        _wait_until_booted(container)
+        run(["docker", "exec", "--interactive", container, "sh", "-s"], stdin=script.read_text(), timeout=900)
+        docker("stop", "--time", "30", container)
+        docker("commit", container, target)
+    finally:
+        remove([container] if exists(container) else [])
+
+
+def _create(host: str, image: str) -> None:
+    aliases = [FRONTEND_NAME, BACKEND_NAME] if number_of(host) == 1 else []
+    docker(
+        "run", "--detach", "--name", host, "--hostname", host, "--label", f"{LABEL}=host",
+        "--network", NETWORK, "--ip", host_ip(number_of(host)),
+        *itertools.chain.from_iterable(("--network-alias", alias) for alias in aliases),
+        *_SANDBOX, "--volume", f"{_docker_volume(host)}:/var/lib/docker", image,
+    )
+
+
+def _wait_until_booted(host: str) -> None:
+    def booted() -> bool:
+        if not is_running(host):
+            raise LabError(f"{host} ended while booting; `docker logs {host}` says why.")
+        shown = run(["docker", "exec", host, "systemctl", "is-system-running"], check=False).stdout.strip()
+        if shown == "degraded":
+            failed = run(["docker", "exec", host, "systemctl", "--failed", "--no-legend", "--plain"], check=False).stdout
+            say(f"{host} runs with failed units: {' '.join(line.split()[0] for line in failed.splitlines())}")
+        return shown in ("running", "degraded")
+
+    wait_for(f"systemd in {host} (`docker exec {host} systemctl list-jobs` tells)", booted, seconds=90)
+
+
+def _docker_volume(host: str) -> str:
+    return f"{host if host.startswith(NETWORK) else f'{NETWORK}-{host}'}-docker"

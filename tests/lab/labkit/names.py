@@ -1,0 +1,37 @@
+# Copyright: (c) 2026, toucan.selfhosted contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Names and places every part of the lab agrees on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+LAB_SOURCE = CHECKOUT / "tests" / "lab"
+RECIPES = LAB_SOURCE / "images"
+STANDINS = LAB_SOURCE / "standins"
+LAB_CACHE = CHECKOUT / ".cache" / "lab"
+
+NETWORK = "toucan-lab"
+# Away from Docker's own default pools (172.16/12, 192.168/16), which the engines nested in the hosts use.
+SUBNET = "10.219.0.0/24"
+REGISTRY_IP = "10.219.0.5"
+HOST_IP_TEMPLATE = "10.219.0.{}"
+FIRST_HOST_IP = 11
+MAX_HOSTS = 60
+
+REGISTRY_NAME = "registry.lab.test"
+REGISTRY = f"{REGISTRY_NAME}:5000"
+REGISTRY_USER = "robot"
+FRONTEND_NAME = "app.lab.test"
+BACKEND_NAME = "api.lab.test"
+
+IMAGE_REPOSITORY = "toucan-lab"
+LABEL = "test.lab.toucan"
+"""Label on every container, volume and network of the lab; nothing without it is ever removed."""
+
+
+def host_ip(number: int) -> str:
+    """Address of host ``number`` (1 for host1) on the lab's network."""
+    return HOST_IP_TEMPLATE.format(FIRST_HOST_IP + number - 1)

@@ -39,6 +39,8 @@ class ToucanModule(AnsibleModule):
             result = execute(engine, self.check_mode)
         except Failure as failure:
             self.finish_failed(failure)
+        for warning in result.pop("warnings", []):
+            self.warn(warning)
         if not self._diff:
             result.pop("diff")
         self.exit_json(**result)

@@ -45,3 +45,9 @@ REDIS_DATA = "/data"  # [IMAGE]
 
 BODY_LIMIT_MB = 50  # the inner nginx takes bodies up to this size, so a proxy must let them pass [S:SAAGIE]
 DEFAULT_ADMIN = "toucantoco"  # the built-in super admin [S:RTD]
+
+
+def upstream(kind: str) -> str:
+    """Where a product service of this host is reached on the stack's network, as ``host:port``."""
+    ports = {FRONTEND: FRONTEND_PORT, BACKEND: BACKEND_PORT}
+    return f"{COMPOSE_NAMES[kind]}:{ports[kind]}"

@@ -1,0 +1,83 @@
+# Copyright: (c) 2026, toucan.selfhosted contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Compose projects through the ``docker compose`` plugin; the one file that imports PyYAML."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from typing import Any, Optional
+
+from ..core.errors import Failure
+from ..core.files import read_bytes
+
+try:
+    import yaml
+except ImportError:
+    yaml = None
+
+_BANNER = "# Managed by the Ansible collection toucan.selfhosted: changes made here by hand are undone by its next run.\n"
+
+
+def to_yaml(definition: Mapping[str, Any]) -> bytes:
+    """A compose file as people read it."""
+    return (_BANNER + yaml.safe_dump(dict(definition), sort_keys=False, default_flow_style=False, width=1000, allow_unicode=True)).encode()
+
+
+def read_yaml(path: str) -> Optional[dict[str, Any]]:
+    """The mapping in a compose file, or ``None`` where there is no file. :raises Failure: when it is damaged."""
+    content = read_bytes(path)
+    if content is None:
+        return None
+    try:
+        value = yaml.safe_load(content)
+    except yaml.YAMLError as error:
+        raise Failure(f"The compose file {path} is not valid YAML: {error}", "correct it, or move it away", subject=path) from error
+    if not isinstance(value, dict):
+        raise Failure(f"The compose file {path} holds no mapping", "correct it, or move it away", subject=path)
+    return value
+
+
+class ComposeProject:
+    """A project by name and folder."""
+
+    def __init__(self, name: str, folder: str) -> None:
+        self.name = name
+        self.folder = folder
+
+    def hashes(self, definition: Mapping[str, Any]) -> dict[str, str]:
+        """The configuration hash by service that compose itself compares to decide whether a container is created anew.
+
+        The definition goes in by standard input, so that secrets touch neither disk nor argv.
+        """
+        output = self._run(["--file", "-", "config", "--hash", "*"], text=to_yaml(definition).decode())
+        return dict(line.split() for line in output.splitlines() if line.strip())
+
+    def up(self, service: str, recreate: bool) -> None:
+        """Create or start one service from the files in the folder, from images that are here already."""
+        self._run(["up", "--detach", "--no-build", "--pull", "never", "--no-deps", *(["--force-recreate"] if recreate else []), service])
+
+    def _run(self, arguments: Sequence[str], text: str = "") -> str:
+        argv = ["docker", "compose", "--project-name", self.name, "--project-directory", self.folder, "--progress", "plain", *arguments]
+        # The folder may not exist yet when a plan is made.
+        folder = self.folder if os.path.isdir(self.folder) else "/"
+        try:
+            done = subprocess.run(argv, input=text, capture_output=True, text=True, cwd=folder, check=False)
+        except FileNotFoundError as error:
+            raise Failure("The program `docker` is missing on this host", "run role `toucan_host` first", subject="docker") from error
+        if done.returncode:
+            answer = (done.stderr or done.stdout).strip()
+            raise Failure(
+                f"`docker compose {arguments[0]}` of project {self.name} failed: {_last_line(answer)}",
+                f"read the whole answer in `failure.answer`, and the project in {self.folder}",
+                subject=self.name,
+                answer=answer,
+            )
+        return done.stdout
+
+
+def _last_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[-1].strip() if lines else "no output"

@@ -1,0 +1,214 @@
+# Copyright: (c) 2026, toucan.selfhosted contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Docker Engine through its SDK; the one file that imports it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from ..core.errors import Failure
+
+try:
+    import docker
+    from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+    from requests.exceptions import RequestException
+except ImportError:
+    docker = None
+
+PROJECT_LABEL = "com.docker.compose.project"
+SERVICE_LABEL = "com.docker.compose.service"
+HASH_LABEL = "com.docker.compose.config-hash"
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container as it was at one moment; ``created`` is RFC 3339 text in UTC, ``addresses`` goes from network name to IP."""
+
+    id: str
+    service: str
+    image: str
+    image_id: str
+    state: str
+    exit_code: int
+    restarts: int
+    created: str
+    config_hash: str
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    ports: tuple[int, ...] = ()
+
+    @property
+    def running(self) -> bool:
+        return self.state == "running"
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Of one registry; empty where it wants none."""
+
+    registry: str = ""
+    username: str = ""
+    password: str = ""
+
+    def for_registry(self, registry: str) -> Optional[dict[str, str]]:
+        """What the SDK sends for an image of ``registry``; never another registry's secret."""
+        if self.username and registry == self.registry:
+            return {"username": self.username, "password": self.password}
+        return None
+
+
+class DockerEngine:
+    """One connection to the engine of this host. :raises Failure: from every method, with a sentence."""
+
+    def __init__(self, timeout: int = 120) -> None:
+        if docker is None:
+            raise Failure("The Python library docker is missing", "run role `toucan_host` on this host first")
+        with _told("Connecting to the Docker engine"):
+            self._client = docker.from_env(timeout=timeout)
+            self._client.ping()
+
+    def containers(self, project: str) -> list[Container]:
+        """Every container of a compose project, running or not, by service name."""
+        with _told(f"Listing the containers of project {project}"):
+            found = self._client.api.containers(all=True, filters={"label": f"{PROJECT_LABEL}={project}"})
+            details = [self._client.api.inspect_container(item["Id"]) for item in found]
+        return sorted((_container(detail) for detail in details), key=lambda container: container.service)
+
+    def image_id(self, reference: str) -> str:
+        """The ID of a local image, empty where the engine does not have it."""
+        with _told(f"Looking for image {reference}"):
+            try:
+                return self._client.api.inspect_image(reference)["Id"]
+            except (ImageNotFound, NotFound):
+                return ""
+
+    def registry_digest(self, name: str, tag: str, credentials: Credentials, registry: str) -> str:
+        """What ``name:tag`` points to in its registry now."""
+        reference = f"{name}:{tag}"
+        with _told_of_registry(reference, registry, credentials):
+            answer = self._client.api.inspect_distribution(reference, auth_config=credentials.for_registry(registry))
+        return answer["Descriptor"]["digest"]
+
+    def pull(self, name: str, tag: str, digest: str, credentials: Credentials, registry: str) -> None:
+        """Fetch an image by digest and give it its tag here, so that people see a name in ``docker images``."""
+        with _told_of_registry(f"{name}:{tag}", registry, credentials):
+            for event in self._client.api.pull(name, tag=digest, stream=True, decode=True, auth_config=credentials.for_registry(registry)):
+                if "error" in event:
+                    raise DockerException(event["error"])
+            self._client.api.tag(f"{name}@{digest}", name, tag, force=True)
+
+    def log_tail(self, container: str, lines: int = 20) -> tuple[str, ...]:
+        """The last log lines of a container, oldest first."""
+        with _told(f"Reading the log of container {container[:12]}"):
+            raw = self._client.api.logs(container, tail=lines)
+        return tuple(raw.decode(errors="replace").splitlines())
+
+    def remove(self, container: str, grace: int = 60) -> None:
+        """Stop a container and remove it; its mounted files stay."""
+        with _told(f"Removing container {container[:12]}"):
+            self._client.api.stop(container, timeout=grace)
+            self._client.api.remove_container(container)
+
+    def run(self, container: str, argv: Sequence[str]) -> tuple[int, str]:
+        """Run a program inside a running container. :returns: exit code and both outputs."""
+        with _told(f"Running {argv[0]} in container {container[:12]}"):
+            prepared = self._client.api.exec_create(container, list(argv))
+            output = self._client.api.exec_start(prepared["Id"])
+            code = self._client.api.exec_inspect(prepared["Id"])["ExitCode"]
+        return code, output.decode(errors="replace")
+
+    def run_once(self, image: str, argv: Sequence[str], mounts: Mapping[str, str], user: str) -> tuple[int, str]:
+        """Run a program in a throw-away container without network, with read-only mounts (host path to container path).
+
+        :returns: exit code and both outputs.
+        """
+        with _told(f"Running {argv[0]} from image {image}"):
+            container = self._client.containers.create(
+                image,
+                command=list(argv),
+                network_mode="none",
+                user=user,
+                read_only=True,
+                cap_drop=["ALL"],
+                security_opt=["no-new-privileges:true"],
+                tmpfs={"/tmp": "mode=1777"},
+                environment={"HOME": "/tmp", "XDG_DATA_HOME": "/tmp", "XDG_CONFIG_HOME": "/tmp"},
+                volumes={source: {"bind": target, "mode": "ro"} for source, target in mounts.items()},
+            )
+            try:
+                container.start()
+                code = container.wait()["StatusCode"]
+                return code, container.logs().decode(errors="replace")
+            finally:
+                container.remove(force=True)
+
+    def network_exists(self, name: str) -> bool:
+        """Whether the engine has a network of exactly this name."""
+        with _told(f"Looking for network {name}"):
+            return any(network["Name"] == name for network in self._client.api.networks(names=[name]))
+
+    def create_network(self, name: str) -> None:
+        """Make a bridge network; it belongs to no compose project, because several use it."""
+        with _told(f"Creating network {name}"):
+            self._client.api.create_network(name, driver="bridge", check_duplicate=True)
+
+
+def _container(detail: Mapping[str, Any]) -> Container:
+    labels = detail["Config"].get("Labels") or {}
+    networks = detail["NetworkSettings"].get("Networks") or {}
+    bindings = detail["HostConfig"].get("PortBindings") or {}
+    return Container(
+        id=detail["Id"],
+        service=labels.get(SERVICE_LABEL, ""),
+        image=detail["Config"]["Image"],
+        image_id=detail["Image"],
+        state=detail["State"]["Status"],
+        exit_code=detail["State"].get("ExitCode", 0),
+        restarts=detail.get("RestartCount", 0),
+        created=detail["Created"],
+        config_hash=labels.get(HASH_LABEL, ""),
+        addresses={name: settings["IPAddress"] for name, settings in networks.items() if settings.get("IPAddress")},
+        ports=tuple(int(binding["HostPort"]) for bound in bindings.values() for binding in bound or [] if binding.get("HostPort")),
+    )
+
+
+@contextlib.contextmanager
+def _told(attempt: str) -> Iterator[None]:
+    """Turn the SDK's errors into the collection's."""
+    try:
+        yield
+    except (DockerException, RequestException) as error:
+        raise Failure(
+            f"{attempt} failed: {_explanation(error)}", "see that the Docker engine runs (`systemctl status docker`)", answer=_explanation(error)
+        ) from error
+
+
+@contextlib.contextmanager
+def _told_of_registry(reference: str, registry: str, credentials: Credentials) -> Iterator[None]:
+    """As ``_told``, for a request the engine passes on to a registry."""
+    where = registry or "the engine's default registry"
+    try:
+        yield
+    except (DockerException, RequestException) as error:
+        answer = _explanation(error)
+        raise Failure(*_registry_sentence(answer.lower(), reference, where, credentials, answer), subject=reference, answer=answer) from error
+
+
+def _registry_sentence(answer: str, reference: str, where: str, credentials: Credentials, verbatim: str) -> tuple[str, str]:
+    if "x509" in answer or "certificate" in answer:
+        return f"The certificate of {where} is not trusted by Docker: {verbatim}", "give its CA as `toucan_registry.ca_file`"
+    if "unauthorized" in answer or "denied" in answer or "no basic auth" in answer or "authentication required" in answer:
+        who = f"user {credentials.username}" if credentials.username else "an anonymous user"
+        return f"Registry {where} refuses {who} for {reference}", "correct `toucan_registry.username` and `toucan_registry.password`"
+    if "manifest unknown" in answer or "not found" in answer or "name unknown" in answer:
+        return f"Registry {where} has no image {reference}", "correct `toucan_release` or `toucan_registry.name`"
+    return f"Registry {where} did not give {reference}: {verbatim}", "see that this host reaches the registry"
+
+
+def _explanation(error: Exception) -> str:
+    if isinstance(error, APIError) and error.explanation:
+        return str(error.explanation)
+    return str(error)

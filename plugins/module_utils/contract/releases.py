@@ -1,0 +1,99 @@
+# Copyright: (c) 2026, toucan.selfhosted contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which image a service gets: from a release, a registry and overrides to a reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..core.errors import Failure
+from ..core.versions import parse_version, same_major
+from .services import BACKEND, FRONTEND, MONGODB, MONGODB_IMAGE, MOVING_TAGS, PRODUCT_REPOSITORIES, REDIS, REDIS_IMAGE
+
+
+@dataclass(frozen=True)
+class Image:
+    """``name:tag@digest``; the name with its registry, the digest empty until it is resolved."""
+
+    name: str
+    tag: str
+    digest: str = ""
+
+    @property
+    def asked(self) -> str:
+        """What was asked for: name and tag."""
+        return f"{self.name}:{self.tag}"
+
+    def __str__(self) -> str:
+        return f"{self.asked}@{self.digest}" if self.digest else self.asked
+
+    @property
+    def registry(self) -> str:
+        """Host and port of the registry, empty for an image of the engine's default registry."""
+        first = self.name.split("/", 1)[0]
+        return first if "/" in self.name and ("." in first or ":" in first or first == "localhost") else ""
+
+
+def parse_image(reference: str) -> Image:
+    """``name[:tag][@digest]`` as an image; the tag is ``latest`` where none is given.
+
+    :raises Failure: when the reference is empty or has white space.
+    """
+    rest, _, digest = reference.partition("@")
+    head, _, last = rest.rpartition("/")
+    name, _, tag = last.partition(":")
+    if not name or any(character.isspace() for character in reference):
+        raise Failure(f"`{reference}` is no image reference", "write it as `registry.example.com/folder/name:tag`", subject=reference)
+    return Image(f"{head}/{name}" if head else name, tag or "latest", digest)
+
+
+def normal_tag(release: str) -> str:
+    """The vendor's tag for a release a person typed: ``101.1.0`` and ``v101.1.0`` are one. :raises Failure: for anything else unknown."""
+    release = release.strip()
+    version = parse_version(release)
+    if version:
+        return str(version)
+    if release in MOVING_TAGS:
+        return release
+    raise Failure(
+        f"`{release}` is no release of the product",
+        f"write a version such as `v101.1.0`, or one of {', '.join(MOVING_TAGS)}, in `toucan_release`",
+        subject=release,
+    )
+
+
+def wanted_images(kinds: tuple[str, ...], registry: str, releases: Mapping[str, str], overrides: Mapping[str, str]) -> dict[str, Image]:
+    """Image by kind.
+
+    :param releases: release by product service, as a person typed it.
+    :param overrides: full reference by kind; wins.
+    :raises Failure: when a product service has neither.
+    """
+    defaults = {MONGODB: MONGODB_IMAGE, REDIS: REDIS_IMAGE}
+    images = {}
+    for kind in kinds:
+        if overrides.get(kind):
+            images[kind] = parse_image(overrides[kind])
+        elif kind in PRODUCT_REPOSITORIES:
+            if not releases.get(kind):
+                raise Failure(f"No release of the {kind} is asked for", "set `toucan_release`", subject=kind)
+            images[kind] = Image(f"{registry.rstrip('/')}/{PRODUCT_REPOSITORIES[kind]}", normal_tag(releases[kind]))
+        else:
+            images[kind] = parse_image(defaults[kind])
+    return images
+
+
+def refuse_mixed_majors(images: Mapping[str, Image]) -> None:
+    """:raises Failure: when frontend and backend differ in major version, or cannot be compared."""
+    if FRONTEND not in images or BACKEND not in images:
+        return
+    front, back = images[FRONTEND].tag, images[BACKEND].tag
+    first, second = parse_version(front), parse_version(back)
+    remedy = "set `toucan_release`, or both overrides, to one major"
+    if first and second:
+        if not same_major(first, second):
+            raise Failure(f"Backend {second} and frontend {first} differ in major version", remedy)
+    elif front != back:
+        raise Failure(f"Backend `{back}` and frontend `{front}` cannot be compared, because a moving tag names no version", remedy)

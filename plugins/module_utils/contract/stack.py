@@ -1,0 +1,225 @@
+# Copyright: (c) 2026, toucan.selfhosted contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The compose project of a host: which service gets which image, environment, mounts and rights.
+
+Pure: options in, mappings out. Two compose files, because the first is what support asks for and the second holds secrets;
+``docker compose`` in the project's folder reads both by itself.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..core import secrets as names
+from ..core.errors import Failure
+from . import environment as env
+from . import services as kinds
+from .workers import Workers
+
+COMPOSE_FILE = "compose.yaml"
+SECRETS_FILE = "compose.override.yaml"
+REDIS_CONFIG = "redis/redis.conf"
+MONGODB_PASSWORD = "mongodb/password"
+_REDIS_MOUNT = "/usr/local/etc/redis"  # where the image's documentation puts a configuration [IMAGE]
+_MONGODB_MOUNT = "/run/toucan"
+# What is under our control is hardened fully; the vendor's images run as the vendor ships them.
+_HARDENED = {"read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges:true"]}
+
+
+@dataclass(frozen=True)
+class StackOptions:
+    """What is wanted of the services of one host."""
+
+    services: tuple[str, ...]
+    frontend_url: str
+    backend_url: str
+    directory: str
+    storage: str
+    database: str
+    network: str
+    instance_name: str = "toucan"
+    log_level: str = "INFO"
+    cross_origins: tuple[str, ...] = ()
+    mail: Mapping[str, Any] = field(default_factory=dict)
+    features: Mapping[str, bool] = field(default_factory=dict)
+    backend_env: Mapping[str, Any] = field(default_factory=dict)
+    frontend_env: Mapping[str, Any] = field(default_factory=dict)
+    mongodb_uri: str = ""
+    mongodb_uri_variable: str = env.MONGODB_URI
+    redis_url: str = ""
+    redis_memory_mb: int = 256
+    log_size_mb: int = 20
+    log_files: int = 5
+
+
+@dataclass(frozen=True)
+class MountedFile:
+    """A file that a container reads; ``path`` is relative to the project's folder."""
+
+    path: str
+    content: str
+    owner: tuple[int, int]
+    kind: str
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A compose project: ``public`` and ``secret`` are compose files as mappings, ``files`` stand beside them."""
+
+    public: dict[str, Any]
+    secret: dict[str, Any]
+    files: tuple[MountedFile, ...]
+
+    def merged(self) -> dict[str, Any]:
+        """Both files as compose merges them."""
+        services = {name: dict(service) for name, service in self.public["services"].items()}
+        for name, service in self.secret["services"].items():
+            services[name]["environment"] = {**services[name].get("environment", {}), **service["environment"]}
+        return {**self.public, "services": services}
+
+
+def refuse_incomplete(options: StackOptions) -> None:
+    """:raises Failure: when a service here needs another one that is neither here nor named."""
+    if kinds.BACKEND not in options.services:
+        return
+    if kinds.MONGODB not in options.services and not options.mongodb_uri:
+        raise Failure("This host runs a backend but no MongoDB", "add the host to group `toucan_mongodb`, or set `toucan_mongodb_uri`")
+    if kinds.REDIS not in options.services and not options.redis_url:
+        raise Failure("This host runs a backend but no Redis", "add the host to group `toucan_redis`, or set `toucan_redis_url`")
+
+
+def define(options: StackOptions, images: Mapping[str, str], secrets: Mapping[str, str], workers: Workers) -> Definition:
+    """The compose project that ``options`` ask for.
+
+    :param images: pinned reference by kind.
+    :param secrets: values by name (``core.secrets.NAMES``).
+    """
+    builders = {kinds.FRONTEND: _frontend, kinds.BACKEND: _backend, kinds.MONGODB: _mongodb, kinds.REDIS: _redis}
+    public: dict[str, Any] = {"services": {}, "networks": {"default": {"name": options.network, "external": True}}}
+    for kind in kinds.KINDS:
+        if kind in options.services:
+            public["services"][kinds.COMPOSE_NAMES[kind]] = {
+                "image": images[kind],
+                "restart": "always",
+                "logging": {"driver": "json-file", "options": {"max-size": f"{options.log_size_mb}m", "max-file": str(options.log_files)}},
+                **builders[kind](options, workers),
+            }
+    secret: dict[str, Any] = {"services": {}}
+    if kinds.BACKEND in options.services:
+        secret["services"][kinds.COMPOSE_NAMES[kinds.BACKEND]] = {"environment": _secret_environment(options, secrets)}
+    return Definition(escape(public), escape(secret), _files(options, secrets))
+
+
+def escape(value: Any) -> Any:
+    """Keep compose from reading ``$`` in a value as a variable of its own."""
+    if isinstance(value, dict):
+        return {key: escape(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [escape(item) for item in value]
+    return value.replace("$", "$$") if isinstance(value, str) else value
+
+
+def backend_port(options: StackOptions) -> int:
+    """The port the backend's container answers on."""
+    bare = env.encode(options.backend_env.get(env.INNER_NGINX, "")).lower() == "off"
+    return kinds.BACKEND_BARE_PORT if bare else kinds.BACKEND_PORT
+
+
+def _frontend(options: StackOptions, workers: Workers) -> dict[str, Any]:
+    given = {name: env.encode(value) for name, value in options.frontend_env.items()}
+    return {"environment": {**env.frontend_environment(options.backend_url), **given}}
+
+
+def _backend(options: StackOptions, workers: Workers) -> dict[str, Any]:
+    here = [kinds.COMPOSE_NAMES[kind] for kind in (kinds.MONGODB, kinds.REDIS) if kind in options.services]
+    service: dict[str, Any] = {
+        "environment": _backend_environment(options, workers),
+        "volumes": [f"{options.storage}:{kinds.BACKEND_STORAGE}"],
+        "stop_grace_period": "60s",
+    }
+    if here:
+        service["depends_on"] = here
+    return service
+
+
+def _backend_environment(options: StackOptions, workers: Workers) -> dict[str, str]:
+    return {
+        env.INSTANCE_NAME: options.instance_name,
+        env.SERVER_NAME: env.host_of(options.backend_url),
+        env.FRONTEND_URLS: env.encode([options.frontend_url]),
+        env.CROSS_ORIGINS: env.encode(list(options.cross_origins)),
+        env.BEHIND_PROXY: env.encode(True),
+        env.LOG_LEVEL: options.log_level,
+        env.GUNICORN_WORKERS: str(workers.count),
+        **{name: env.encode(bool(value)) for name, value in options.features.items()},
+    }
+
+
+def _secret_environment(options: StackOptions, secrets: Mapping[str, str]) -> dict[str, str]:
+    """Secrets, and the free map, which may hold some; the free map wins."""
+    return {
+        env.ENCRYPTION_SECRET: secrets[names.ENCRYPTION],
+        env.JWT_SECRET: secrets[names.JWT],
+        env.ADMIN_PASSWORD: secrets[names.ADMIN],
+        **env.mongodb_environment(options.mongodb_uri, options.mongodb_uri_variable, secrets[names.MONGODB]),
+        **env.redis_environment(options.redis_url, secrets[names.REDIS]),
+        **env.mail_environment(options.mail),
+        **{name: env.encode(value) for name, value in options.backend_env.items()},
+    }
+
+
+def _mongodb(options: StackOptions, workers: Workers) -> dict[str, Any]:
+    return {
+        **_HARDENED,
+        "user": "{}:{}".format(*kinds.MONGODB_OWNER),
+        "environment": {
+            env.MONGODB_INIT_USER: env.MONGODB_STACK_USER,
+            env.MONGODB_INIT_PASSWORD_FILE: f"{_MONGODB_MOUNT}/{os.path.basename(MONGODB_PASSWORD)}",
+        },
+        "volumes": [f"{options.database}:{kinds.MONGODB_DATA}", f"{options.directory}/{os.path.dirname(MONGODB_PASSWORD)}:{_MONGODB_MOUNT}:ro"],
+        "tmpfs": ["/tmp:mode=1777"],
+        "stop_grace_period": "60s",
+    }
+
+
+def _redis(options: StackOptions, workers: Workers) -> dict[str, Any]:
+    return {
+        **_HARDENED,
+        "user": "{}:{}".format(*kinds.REDIS_OWNER),
+        "command": ["redis-server", f"{_REDIS_MOUNT}/{os.path.basename(REDIS_CONFIG)}"],
+        "volumes": [f"{options.directory}/{os.path.dirname(REDIS_CONFIG)}:{_REDIS_MOUNT}:ro"],
+        # A broker and a cache: nothing in it needs saving.
+        "tmpfs": ["{}:mode=0700,uid={},gid={}".format(kinds.REDIS_DATA, *kinds.REDIS_OWNER)],
+    }
+
+
+def _files(options: StackOptions, secrets: Mapping[str, str]) -> tuple[MountedFile, ...]:
+    files = []
+    if kinds.MONGODB in options.services:
+        files.append(MountedFile(MONGODB_PASSWORD, secrets[names.MONGODB], kinds.MONGODB_OWNER, kinds.MONGODB))
+    if kinds.REDIS in options.services:
+        files.append(MountedFile(REDIS_CONFIG, _redis_config(options, secrets[names.REDIS]), kinds.REDIS_OWNER, kinds.REDIS))
+    return tuple(files)
+
+
+def _redis_config(options: StackOptions, password: str) -> str:
+    quoted = '"' + password.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return "\n".join(
+        [
+            f"port {kinds.REDIS_PORT}",
+            "bind * -::*",
+            "protected-mode yes",
+            f"requirepass {quoted}",
+            'save ""',
+            "appendonly no",
+            f"dir {kinds.REDIS_DATA}",
+            f"maxmemory {options.redis_memory_mb}mb",
+            # Cached answers carry an expiry and may go; queued tasks carry none and must not.
+            "maxmemory-policy volatile-lru",
+            "",
+        ]
+    )

@@ -1,0 +1,176 @@
+# Copyright: (c) 2026, toucan.selfhosted contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Caddy's configuration and container: pure, options in, text and mappings out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..core.errors import Failure
+
+# Inside the container everything listens high, so that Caddy needs no capability at all.
+HTTP_PORT = 8080
+HTTPS_PORT = 8443
+SERVICE = "caddy"
+CONFIG_FOLDER = "config"
+DATA_FOLDER = "data"
+CADDYFILE = "Caddyfile"
+CERTIFICATE = "certificate.pem"
+KEY = "key.pem"
+CONFIG_MOUNT = "/etc/caddy"
+DATA_MOUNT = "/data"
+ADMIN_SOCKET = "/run/caddy/admin.sock"
+INTERNAL_ROOT = "caddy/pki/authorities/local/root.crt"  # below the data folder
+# Older ones close websockets at every reload.
+STREAMS_SURVIVE_SINCE = (2, 7)
+
+
+@dataclass(frozen=True)
+class Site:
+    """One public URL and the addresses (``host:port``) behind it."""
+
+    url: str
+    upstreams: tuple[str, ...]
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.url).hostname or ""
+
+
+@dataclass(frozen=True)
+class ProxyOptions:
+    """What is wanted of the proxy of one host; ``owner`` is the user that Caddy runs as."""
+
+    sites: tuple[Site, ...]
+    internal_ca: bool
+    http_port: int
+    https_port: int
+    bind_address: str
+    directory: str
+    network: str
+    owner: tuple[int, int]
+    log_size_mb: int = 20
+    log_files: int = 5
+
+
+def refuse_unusable_urls(options: ProxyOptions) -> None:
+    """:raises Failure: when the public URLs cannot be served by this proxy."""
+    hosts = [site.host for site in options.sites]
+    for site in options.sites:
+        parts = urlsplit(site.url)
+        if parts.scheme != "https" or not parts.hostname:
+            raise Failure(f"`{site.url}` is no https URL with a host name", "write it as `https://toucan.example.com`", subject=site.url)
+        if (parts.port or 443) != options.https_port:
+            raise Failure(
+                f"{site.url} has port {parts.port or 443}, but the proxy publishes {options.https_port}",
+                "make the URL and `toucan_proxy_https_port` agree",
+                subject=site.url,
+            )
+        if parts.path.strip("/"):
+            raise Failure(f"{site.url} has a path, which this proxy does not serve", "give frontend and backend a host name each", subject=site.url)
+    if len(set(hosts)) < len(hosts):
+        raise Failure(f"Frontend and backend share the host name {hosts[0]}", "give each a host name of its own", subject=hosts[0])
+
+
+def render(options: ProxyOptions, streams_survive: bool) -> str:
+    """The Caddyfile.
+
+    :param streams_survive: whether this Caddy can keep websockets open over a reload.
+    """
+    blocks = [_global_block()]
+    for site in options.sites:
+        blocks.append(_https_block(site, options, streams_survive))
+    blocks.append(_redirect_block(options))
+    return "\n".join(blocks)
+
+
+def _global_block() -> str:
+    return _block(
+        "",
+        [
+            f"admin unix/{ADMIN_SOCKET}",
+            f"http_port {HTTP_PORT}",
+            f"https_port {HTTPS_PORT}",
+            "auto_https disable_redirects",
+            "persist_config off",
+            "skip_install_trust",
+        ],
+    )
+
+
+def _https_block(site: Site, options: ProxyOptions, streams_survive: bool) -> str:
+    tls = "tls internal" if options.internal_ca else f"tls {CONFIG_MOUNT}/{CERTIFICATE} {CONFIG_MOUNT}/{KEY}"
+    # A backend that is being created anew answers again within seconds; until then requests wait rather than fail.
+    proxy = ["lb_try_duration 10s", "lb_try_interval 500ms"]
+    if streams_survive:
+        proxy.append("stream_close_delay 24h")
+    return _block(f"https://{site.host}", [tls, _block(f"reverse_proxy {' '.join(site.upstreams)}", proxy).rstrip()])
+
+
+def _redirect_block(options: ProxyOptions) -> str:
+    port = "" if options.https_port == 443 else f":{options.https_port}"
+    return _block(", ".join(f"http://{site.host}" for site in options.sites), [f"redir https://{{host}}{port}{{uri}} permanent"])
+
+
+def _block(head: str, lines: list[str]) -> str:
+    body = "\n".join(f"\t{line}" for text in lines for line in text.split("\n"))
+    return f"{head} {{\n{body}\n}}\n".lstrip()
+
+
+def compose(options: ProxyOptions, image: str) -> dict[str, Any]:
+    """The proxy's own compose project, beside the stack's, on the stack's network."""
+    prefix = f"{options.bind_address}:" if options.bind_address else ""
+    return {
+        "services": {
+            SERVICE: {
+                "image": image,
+                "restart": "always",
+                "user": "{}:{}".format(*options.owner),
+                "command": ["caddy", "run", "--config", f"{CONFIG_MOUNT}/{CADDYFILE}", "--adapter", "caddyfile"],
+                "environment": {"HOME": "/tmp", "XDG_DATA_HOME": DATA_MOUNT, "XDG_CONFIG_HOME": "/tmp"},
+                "read_only": True,
+                "cap_drop": ["ALL"],
+                "security_opt": ["no-new-privileges:true"],
+                "tmpfs": ["/tmp:mode=1777", "/run/caddy:mode=0700,uid={},gid={}".format(*options.owner)],
+                # A folder, not the file: a mounted file would stay the old one when it is replaced.
+                "volumes": [
+                    f"{options.directory}/{CONFIG_FOLDER}:{CONFIG_MOUNT}:ro",
+                    f"{options.directory}/{DATA_FOLDER}:{DATA_MOUNT}",
+                ],
+                "ports": [f"{prefix}{options.http_port}:{HTTP_PORT}", f"{prefix}{options.https_port}:{HTTPS_PORT}"],
+                "logging": {"driver": "json-file", "options": {"max-size": f"{options.log_size_mb}m", "max-file": str(options.log_files)}},
+            }
+        },
+        "networks": {"default": {"name": options.network, "external": True}},
+    }
+
+
+def validate_command() -> list[str]:
+    """What proves a configuration good without starting it."""
+    return ["caddy", "validate", "--config", f"{CONFIG_MOUNT}/{CADDYFILE}", "--adapter", "caddyfile"]
+
+
+def reload_command() -> list[str]:
+    """What makes a running Caddy take its files anew, even where only a certificate changed."""
+    return ["caddy", "reload", "--force", "--config", f"{CONFIG_MOUNT}/{CADDYFILE}", "--adapter", "caddyfile", "--address", f"unix/{ADMIN_SOCKET}"]
+
+
+def parse_version(text: str) -> tuple[int, ...]:
+    """Numbers of ``caddy version``'s answer (``v2.11.0 h1:…`` or Debian's ``2.6.2``), empty where it names none."""
+    word = text.split()[0].lstrip("v") if text.split() else ""
+    numbers = word.split("-")[0].split(".")
+    return tuple(int(number) for number in numbers) if all(number.isdigit() for number in numbers) else ()
+
+
+def streams_survive(version: tuple[int, ...]) -> bool:
+    """Whether a Caddy of this version can keep websockets open over a reload."""
+    return version >= STREAMS_SURVIVE_SINCE
+
+
+def shown(files: Mapping[str, str]) -> dict[str, str]:
+    """Files for a plan: the key's content is not shown."""
+    return {name: "content not shown" if name == KEY else content for name, content in files.items()}

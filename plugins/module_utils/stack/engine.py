@@ -1,0 +1,219 @@
+# Copyright: (c) 2026, toucan.selfhosted contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Observe, apply and verify the services of one host."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Callable, Optional
+
+from ..containers.compose import ComposeProject, read_yaml, to_yaml
+from ..containers.docker_engine import Container, DockerEngine
+from ..containers.health import wait_until_healthy
+from ..contract import services as kinds
+from ..contract.releases import Image, refuse_mixed_majors
+from ..contract.stack import COMPOSE_FILE, SECRETS_FILE, Definition, MountedFile, StackOptions, define, refuse_incomplete
+from ..core.folders import Folder, make_folder, observe_folder
+from ..core.files import is_populated, read_bytes, write_atomic
+from ..core.plan import Step
+from ..core.secrets import NAMES, read_secrets
+from .planner import Desired, Observed, deployed_images, keep_digests, plan_stack, refuse_version_change
+from .request import StackRequest
+from .verification import answered_versions, watch
+
+_FILE_MODE = 0o400
+
+
+class StackEngine:
+    """Engine of module ``toucan_stack``.
+
+    :param connect: makes the connection to Docker; called only where ``has_engine``.
+    :param check_mode: a plan may then be made before the secrets are.
+    :param has_engine: False on a bare host in check mode, where the plan starts from nothing observed.
+    """
+
+    def __init__(self, request: StackRequest, connect: Callable[[], DockerEngine], check_mode: bool, has_engine: bool) -> None:
+        self.request = request
+        self.project = ComposeProject(request.project, request.options.directory)
+        self._connect = connect
+        self._check_mode = check_mode
+        self._has_engine = has_engine
+        self._secrets: Mapping[str, str] = {}
+        self._desired: Desired
+
+    @functools.cached_property
+    def docker(self) -> DockerEngine:
+        return self._connect()
+
+    def observe(self) -> Observed:
+        refuse_incomplete(self.request.options)
+        refuse_mixed_majors(self.request.images)
+        if not self._has_engine:
+            self._desired = self._desire(self.request.images, hashed=False)
+            return Observed()
+        public = read_yaml(self._path(COMPOSE_FILE))
+        images = self._resolve(public)
+        desired = self._desired = self._desire(images, hashed=True)
+        containers = tuple(self.docker.containers(self.request.project))
+        return Observed(
+            public=public,
+            secret=read_yaml(self._path(SECRETS_FILE)),
+            files={item.path: self._as_desired(item) for item in desired.definition.files if os.path.exists(self._path(item.path))},
+            folders={folder.path: observe_folder(folder.path) for folder in desired.folders},
+            containers=containers,
+            missing=frozenset(str(image) for image in images.values() if not self.docker.image_id(str(image))),
+            stale=frozenset(self._stale(desired.definition, containers)),
+            populated=frozenset(self._populated(public, desired.definition)),
+            network=self.docker.network_exists(desired.network),
+        )
+
+    def _resolve(self, public: Optional[Mapping[str, Any]]) -> dict[str, Image]:
+        """Pin every image: by what is deployed where the same is asked for, else by what its registry says now."""
+        deployed = deployed_images(public)
+        options = self.request.options
+        has_data = any(is_populated(folder) for folder in (options.storage, options.database))
+        if not self.request.allow_version_change:
+            refuse_version_change(self.request.images, deployed, has_data)
+        pinned = {}
+        for kind, image in keep_digests(self.request.images, deployed).items():
+            pinned[kind] = image if image.digest else self._pin(image)
+        return pinned
+
+    def _pin(self, image: Image) -> Image:
+        return replace(image, digest=self.docker.registry_digest(image.name, image.tag, self.request.credentials, image.registry))
+
+    def _desire(self, images: Mapping[str, Image], hashed: bool) -> Desired:
+        options = self.request.options
+        if self._check_mode and not os.path.exists(self.request.secrets_path):
+            # Names of secrets are shown in a plan, their values never; so a plan needs none.
+            self._secrets = dict.fromkeys(NAMES, "")
+        else:
+            self._secrets = read_secrets(self.request.secrets_path)
+        definition = define(options, {kind: str(image) for kind, image in images.items()}, self._secrets, self.request.workers)
+        return Desired(
+            definition=definition,
+            images=images,
+            folders=_folders(options, definition),
+            network=options.network,
+            hashes=self.project.hashes(definition.merged()) if hashed else {},
+        )
+
+    def _as_desired(self, item: MountedFile) -> bool:
+        path = self._path(item.path)
+        status = os.stat(path)
+        return read_bytes(path) == item.content.encode() and (status.st_uid, status.st_gid) == item.owner
+
+    def _stale(self, definition: Definition, containers: tuple[Container, ...]) -> list[str]:
+        """Kinds whose container was created before a file it reads was last written."""
+        created = {container.service: _seconds(container.created) for container in containers}
+        stale = []
+        for item in definition.files:
+            path, service = self._path(item.path), kinds.COMPOSE_NAMES[item.kind]
+            if service in created and (not os.path.exists(path) or not self._as_desired(item) or os.stat(path).st_mtime > created[service]):
+                stale.append(item.kind)
+        return stale
+
+    def _populated(self, public: Optional[Mapping[str, Any]], definition: Definition) -> list[str]:
+        volumes = [
+            volume.split(":")[0]
+            for known in (public or {}, definition.public)
+            for service in (known.get("services") or {}).values()
+            for volume in service.get("volumes") or []
+        ]
+        return [folder for folder in volumes if os.path.isdir(folder) and is_populated(folder)]
+
+    def plan(self, observed: Observed) -> list[Step]:
+        return plan_stack(self._desired, observed)
+
+    def apply(self, step: Step) -> None:
+        kind, _, name = step.id.partition(":")
+        actions: dict[str, Callable[[str], None]] = {
+            "image.pull": self._pull,
+            "network": lambda name: self.docker.create_network(name),
+            "folder": self._make_folder,
+            "file": self._write_file,
+            "service.remove": self._remove,
+            "service.create": self._start,
+            "service.start": self._start,
+            "service.recreate": self._recreate,
+        }
+        actions[kind](name)
+
+    def _pull(self, kind: str) -> None:
+        image = self._desired.images[kind]
+        self.docker.pull(image.name, image.tag, image.digest, self.request.credentials, image.registry)
+
+    def _make_folder(self, path: str) -> None:
+        make_folder(next(folder for folder in self._desired.folders if folder.path == path))
+
+    def _write_file(self, path: str) -> None:
+        definition = self._desired.definition
+        if path == COMPOSE_FILE:
+            write_atomic(self._path(path), to_yaml(definition.public), mode=0o644)
+        elif path == SECRETS_FILE:
+            write_atomic(self._path(path), to_yaml(definition.secret), mode=0o600)
+        else:
+            item = next(item for item in definition.files if item.path == path)
+            write_atomic(self._path(path), item.content.encode(), mode=_FILE_MODE, owner=item.owner)
+
+    def _remove(self, service: str) -> None:
+        for container in self.docker.containers(self.request.project):
+            if container.service == service:
+                self.docker.remove(container.id)
+
+    def _start(self, kind: str) -> None:
+        self._up(kind, recreate=False)
+
+    def _recreate(self, kind: str) -> None:
+        self._up(kind, recreate=True)
+
+    def _up(self, kind: str, recreate: bool) -> None:
+        if kind == kinds.BACKEND:
+            # A backend that finds no database exits and is started again and again: that would look like a failing backend.
+            self._wait([item for item in (kinds.MONGODB, kinds.REDIS) if item in self.request.options.services])
+        self.project.up(kinds.COMPOSE_NAMES[kind], recreate)
+
+    def report(self, observed: Observed, applied: bool) -> dict[str, Any]:
+        images = self._desired.images
+        result: dict[str, Any] = {
+            "workers": {"count": self.request.workers.count, "reason": self.request.workers.reason},
+            "compose": {"project": self.request.project, "directory": self.request.options.directory, "network": self.request.options.network},
+            "services": list(self.request.options.services),
+            "images": {kind: {"name": image.name, "tag": image.tag, "digest": image.digest} for kind, image in images.items()},
+            "versions": {},
+        }
+        if not applied:
+            return result
+        self._wait(list(self.request.options.services))
+        for kind, image in images.items():
+            result["images"][kind]["id"] = self.docker.image_id(str(image))
+        result["versions"] = answered_versions(self.request, self.docker.containers(self.request.project))
+        return result
+
+    def _wait(self, wanted: list[str]) -> None:
+        watched = [watch(kind, self.request, self._secrets) for kind in wanted]
+        wait_until_healthy(self.docker, self.request.project, self.request.options.network, watched, self.request.start_timeout)
+
+    def _path(self, relative: str) -> str:
+        return os.path.join(self.request.options.directory, relative)
+
+
+def _folders(options: StackOptions, definition: Definition) -> tuple[Folder, ...]:
+    folders = [Folder(options.directory, (0, 0), "0755")]
+    folders.extend(Folder(os.path.join(options.directory, os.path.dirname(item.path)), item.owner, "0700") for item in definition.files)
+    if kinds.BACKEND in options.services:
+        folders.append(Folder(options.storage, kinds.STORAGE_OWNER, "0750"))
+    if kinds.MONGODB in options.services:
+        folders.append(Folder(options.database, kinds.MONGODB_OWNER, "0700"))
+    return tuple(folders)
+
+
+def _seconds(created: str) -> float:
+    """Docker's time (RFC 3339 with nanoseconds, UTC) as seconds since the epoch."""
+    whole, _, fraction = created.rstrip("Z").partition(".")
+    return datetime.fromisoformat(f"{whole}+00:00").timestamp() + float(f"0.{fraction or 0}")

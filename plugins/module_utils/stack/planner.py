@@ -1,0 +1,193 @@
+# Copyright: (c) 2026, toucan.selfhosted contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plan of a stack: pure, from (desired, observed) to steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from ..containers.docker_engine import Container
+from ..contract.releases import Image, parse_image
+from ..contract.services import BACKEND, COMPOSE_NAMES, FRONTEND, KINDS, MONGODB
+from ..contract.stack import COMPOSE_FILE, SECRETS_FILE, Definition
+from ..core.errors import Failure
+from ..core.folders import Folder, plan_folders
+from ..core.plan import Step
+
+_TITLES = {name: kind for kind, name in COMPOSE_NAMES.items()}
+
+
+@dataclass(frozen=True)
+class Desired:
+    """``hashes`` (by compose name) is empty where no engine is there yet to compute them."""
+
+    definition: Definition
+    images: Mapping[str, Image]
+    folders: tuple[Folder, ...]
+    network: str
+    hashes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What stands on the host; a bare host is the default.
+
+    ``stale`` holds the kinds whose container is older than a file it reads; ``files`` goes from relative path to
+    whether the content and owner are as desired; ``missing`` are references the engine does not have.
+    """
+
+    public: Optional[Mapping[str, Any]] = None
+    secret: Optional[Mapping[str, Any]] = None
+    files: Mapping[str, bool] = field(default_factory=dict)
+    folders: Mapping[str, Optional[Folder]] = field(default_factory=dict)
+    containers: tuple[Container, ...] = ()
+    missing: frozenset[str] = frozenset()
+    stale: frozenset[str] = frozenset()
+    populated: frozenset[str] = frozenset()
+    network: bool = False
+
+
+def deployed_images(public: Optional[Mapping[str, Any]]) -> dict[str, Image]:
+    """Image by kind in a compose file of ours, empty where there is none."""
+    services = (public or {}).get("services") or {}
+    return {kind: parse_image(services[name]["image"]) for name, kind in _TITLES.items() if name in services}
+
+
+def keep_digests(wanted: Mapping[str, Image], deployed: Mapping[str, Image]) -> dict[str, Image]:
+    """The wanted images, with the digest of what is deployed wherever the same name and tag is asked for.
+
+    So a tag that moved in its registry changes nothing by itself.
+    """
+    return {kind: deployed[kind] if kind in deployed and deployed[kind].asked == image.asked else image for kind, image in wanted.items()}
+
+
+def refuse_version_change(wanted: Mapping[str, Image], deployed: Mapping[str, Image], has_data: bool) -> None:
+    """:raises Failure: when data is there and another release of the product is asked for."""
+    for kind in (BACKEND, FRONTEND):
+        if has_data and kind in wanted and kind in deployed and wanted[kind].asked != deployed[kind].asked:
+            raise Failure(
+                f"This stack has data and runs {kind} {deployed[kind].tag}, but {wanted[kind].asked} is asked for",
+                "upgrade with a backup first, or set `toucan_stack_allow_version_change: true` to change the version without one",
+                subject=kind,
+            )
+
+
+def refuse_moved_data(desired: Desired, observed: Observed) -> None:
+    """:raises Failure: when a service would start on an empty folder while its former one holds data."""
+    former = _bind_sources(observed.public)
+    for name, target_sources in _bind_sources(desired.definition.public).items():
+        for target, source in target_sources.items():
+            before = former.get(name, {}).get(target)
+            if before and before != source and before in observed.populated and source not in observed.populated:
+                raise Failure(
+                    f"Service {_TITLES.get(name, name)} would start on {source}, which is empty, while its data is in {before}",
+                    "move the data first, or correct the folder's option",
+                    subject=source,
+                )
+
+
+def plan_stack(desired: Desired, observed: Observed) -> list[Step]:
+    """Images first, then folders, files and services, databases before the backend.
+
+    :raises Failure: when the change would lose data.
+    """
+    refuse_moved_data(desired, observed)
+    return [
+        *_pulls(desired, observed),
+        *plan_network(desired.network, observed.network),
+        *plan_folders(desired.folders, observed.folders),
+        *_files(desired, observed),
+        *_services(desired, observed),
+    ]
+
+
+def _pulls(desired: Desired, observed: Observed) -> list[Step]:
+    return [
+        Step(f"image.pull:{kind}", "pull", f"image of {kind}", None, str(image))
+        for kind, image in desired.images.items()
+        if not image.digest or str(image) in observed.missing
+    ]
+
+
+def plan_network(name: str, exists: bool) -> list[Step]:
+    """The network belongs to no compose project: the stack's and the proxy's both use it."""
+    return [] if exists else [Step(f"network:{name}", "create", f"network {name}", None, {"driver": "bridge"})]
+
+
+def _files(desired: Desired, observed: Observed) -> list[Step]:
+    steps = []
+    if observed.public != desired.definition.public:
+        steps.append(
+            Step(f"file:{COMPOSE_FILE}", "update" if observed.public else "create", COMPOSE_FILE, observed.public, desired.definition.public)
+        )
+    if observed.secret != desired.definition.secret:
+        before, after = _secret_change(observed.secret, desired.definition.secret)
+        steps.append(Step(f"file:{SECRETS_FILE}", "update" if observed.secret else "create", SECRETS_FILE, before, after))
+    for item in desired.definition.files:
+        if not observed.files.get(item.path):
+            known = item.path in observed.files
+            steps.append(Step(f"file:{item.path}", "update" if known else "create", item.path, "other content" if known else None, "content not shown"))
+    return steps
+
+
+def _secret_change(before: Optional[Mapping[str, Any]], after: Mapping[str, Any]) -> tuple[Optional[dict[str, str]], dict[str, str]]:
+    """Which variables change, never to what."""
+    former = _variables(before)
+    latter = _variables(after)
+    shown = {name: "unchanged" if former.get(name) == value else "new value" if name in former else "added" for name, value in latter.items()}
+    gone = {name: "removed" for name in former if name not in latter}
+    return (dict.fromkeys(sorted(former), "present") if before is not None else None, {**shown, **gone})
+
+
+def _variables(definition: Optional[Mapping[str, Any]]) -> dict[str, str]:
+    services = (definition or {}).get("services") or {}
+    return {name: value for service in services.values() for name, value in (service.get("environment") or {}).items()}
+
+
+def _services(desired: Desired, observed: Observed) -> list[Step]:
+    containers = {container.service: container for container in observed.containers}
+    steps = []
+    for name, container in containers.items():
+        if name not in desired.definition.public["services"]:
+            steps.append(Step(f"service.remove:{name}", "remove", f"service {_TITLES.get(name, name)}", _running(container), None))
+    for kind in (MONGODB, *(kind for kind in reversed(KINDS) if kind not in (MONGODB, BACKEND, FRONTEND)), BACKEND, FRONTEND):
+        name = COMPOSE_NAMES[kind]
+        if name in desired.definition.public["services"]:
+            steps.extend(_service(kind, name, desired, observed, containers.get(name)))
+    return steps
+
+
+def _service(kind: str, name: str, desired: Desired, observed: Observed, container: Optional[Container]) -> list[Step]:
+    image = str(desired.images[kind])
+    after = {"image": image}
+    if container is None:
+        return [Step(f"service.create:{kind}", "create", f"service {kind}", None, after)]
+    reasons = []
+    if container.image != image:
+        reasons.append("image")
+    elif container.config_hash != desired.hashes.get(name):
+        reasons.append("configuration")
+    if kind in observed.stale:
+        reasons.append("mounted files")
+    if reasons:
+        return [Step(f"service.recreate:{kind}", "recreate", f"service {kind}", _running(container), {**after, "because": reasons})]
+    if not container.running and container.state != "restarting":
+        return [Step(f"service.start:{kind}", "start", f"service {kind}", _running(container), {**after, "state": "running"})]
+    return []
+
+
+def _running(container: Container) -> dict[str, Any]:
+    return {"image": container.image, "state": container.state}
+
+
+def _bind_sources(public: Optional[Mapping[str, Any]]) -> dict[str, dict[str, str]]:
+    """Host folder by container path by service."""
+    found: dict[str, dict[str, str]] = {}
+    for name, service in ((public or {}).get("services") or {}).items():
+        for volume in service.get("volumes") or []:
+            source, target = volume.split(":")[:2]
+            found.setdefault(name, {})[target] = source
+    return found

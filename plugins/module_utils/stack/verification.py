@@ -1,0 +1,70 @@
+# Copyright: (c) 2026, toucan.selfhosted contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How each service of a stack is seen to work."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterable, Mapping
+
+from ..api.shapes import evaluate
+from ..containers.docker_engine import Container
+from ..containers.health import Probe, Watched, http_probe, http_text, json_judge, redis_probe
+from ..contract import environment, routes
+from ..contract import services as kinds
+from ..contract.stack import backend_port
+from ..core.errors import Failure
+from ..core.secrets import MONGODB
+from ..core.versions import parse_version, same_major
+from ..mongo.connection import NotReady, log_in
+from .request import StackRequest
+
+_TITLES = {kinds.FRONTEND: "Frontend", kinds.BACKEND: "Backend", kinds.MONGODB: "MongoDB", kinds.REDIS: "Redis"}
+
+
+def watch(kind: str, request: StackRequest, secrets: Mapping[str, str]) -> Watched:
+    """The service of this kind with the probe that judges it."""
+    probes: dict[str, Probe] = {
+        kinds.FRONTEND: http_probe(kinds.FRONTEND_PORT, routes.FRONTEND_VERSION),
+        kinds.BACKEND: http_probe(
+            backend_port(request.options),
+            routes.BACKEND_ROOT,
+            json_judge(lambda answer: evaluate(request.status_shape, answer, "`toucan_stack_status_shape`"), routes.BACKEND_STATUS_OK),
+        ),
+        kinds.MONGODB: functools.partial(_mongodb_probe, password=secrets[MONGODB]),
+        kinds.REDIS: redis_probe(kinds.REDIS_PORT),
+    }
+    return Watched(_TITLES[kind], kinds.COMPOSE_NAMES[kind], probes[kind])
+
+
+def _mongodb_probe(address: str, password: str) -> str:
+    try:
+        log_in(address, kinds.MONGODB_PORT, environment.MONGODB_STACK_USER, password)
+    except NotReady as error:
+        return str(error)
+    return ""
+
+
+def answered_versions(request: StackRequest, containers: Iterable[Container]) -> dict[str, str]:
+    """The versions that the product's services on this host answer, by kind.
+
+    :raises Failure: when their majors differ.
+    """
+    addresses = {container.service: container.addresses.get(request.options.network, "") for container in containers}
+    versions = {}
+    if kinds.FRONTEND in request.options.services:
+        _, text = http_text(kinds.FRONTEND_PORT, routes.FRONTEND_VERSION)(addresses[kinds.COMPOSE_NAMES[kinds.FRONTEND]])
+        versions[kinds.FRONTEND] = text.strip()
+    if kinds.BACKEND in request.options.services:
+        _, text = http_text(backend_port(request.options), routes.BACKEND_ROOT)(addresses[kinds.COMPOSE_NAMES[kinds.BACKEND]])
+        versions[kinds.BACKEND] = str(evaluate(request.version_shape, json.loads(text), "`toucan_stack_version_shape`"))
+    _refuse_two_majors(versions)
+    return versions
+
+
+def _refuse_two_majors(versions: Mapping[str, str]) -> None:
+    front, back = (parse_version(versions.get(kind, "")) for kind in (kinds.FRONTEND, kinds.BACKEND))
+    if front and back and not same_major(front, back):
+        raise Failure(f"Backend {back} and frontend {front} differ in major version", "set `toucan_release`, or both overrides, to one major")

@@ -1,0 +1,351 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, toucan.selfhosted contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: toucan_proxy
+short_description: Run Caddy with TLS in front of a Toucan stack
+version_added: 0.1.0
+author:
+  - toucan.selfhosted contributors (!UNKNOWN)
+description:
+  - Serves the frontend and the backend under a host name each over HTTPS, and redirects HTTP to it.
+  - A given certificate is checked for its names, its time and its key before anything changes.
+  - A new configuration is validated in a container of its own, then taken by a reload that drops no HTTP request.
+  - In the end each public URL is opened as a user would, certificate verified.
+requirements:
+  - docker (Python SDK), PyYAML and cryptography in the environment that role C(toucan_host) installs
+  - Docker Engine and Compose v2
+  - An image of Caddy 2. From 2.7 on websockets stay open over a reload
+extends_documentation_fragment:
+  - toucan.selfhosted.attributes
+  - toucan.selfhosted.attributes.toucan
+  - toucan.selfhosted.state
+attributes:
+  check_mode:
+    support: full
+    details:
+      - On a host without the collection's Python environment the certificate cannot be examined, and the result says so.
+  diff_mode:
+    support: full
+    details:
+      - The private key is never shown.
+  idempotent:
+    support: full
+  platform:
+    support: full
+options:
+  project:
+    description: Name of the compose project.
+    type: str
+    default: toucan-proxy
+  directory:
+    description: Folder of the compose project, of Caddy's configuration and data.
+    type: path
+    default: /var/lib/toucan/proxy
+  network:
+    description: Docker network to reach the services on.
+    type: str
+    default: toucan
+  image:
+    description: Image of Caddy.
+    type: str
+    default: docker.io/library/caddy:2.11-alpine
+  registry:
+    description: Credentials for images of one registry.
+    type: dict
+    suboptions:
+      name:
+        description: Registry, with or without a folder.
+        type: str
+        default: quay.io/toucantoco
+      username:
+        description: User, or name of a robot account.
+        type: str
+      password:
+        description: Its password or token.
+        type: str
+      ca_file:
+        description: Not read here. Role C(toucan_host) makes Docker trust it.
+        type: path
+  frontend_url:
+    description: Public URL of the frontend.
+    type: str
+    required: true
+  backend_url:
+    description: Public URL of the backend.
+    type: str
+    required: true
+  frontend_upstreams:
+    description: Addresses behind O(frontend_url), each C(host:port).
+    type: list
+    elements: str
+    default: [frontend:80]
+  backend_upstreams:
+    description: Addresses behind O(backend_url), each C(host:port).
+    type: list
+    elements: str
+    default: [backend:80]
+  tls:
+    description:
+      - V(given) uses O(certificate) or O(certificate_file).
+      - V(internal) lets Caddy be its own CA. Browsers warn until its root is trusted.
+    type: str
+    choices: [given, internal]
+    default: given
+  certificate:
+    description: Certificate chain in PEM, the server's first.
+    type: str
+  certificate_file:
+    description: The same as a file on the host.
+    type: path
+  key:
+    description: Private key in PEM, not encrypted.
+    type: str
+  key_file:
+    description: The same as a file on the host.
+    type: path
+  ca_file:
+    description:
+      - CA certificates on the host that users trust, for the last look at the public URLs.
+      - The system's are used where it is unset.
+    type: path
+  http_port:
+    description: Port of the host that redirects to HTTPS.
+    type: int
+    default: 80
+  https_port:
+    description: Port of the host that serves HTTPS. The public URLs must name it where it is not 443.
+    type: int
+    default: 443
+  bind_address:
+    description: Address of the host to listen on. All where it is unset.
+    type: str
+  user:
+    description: User and group, as numbers, that Caddy runs as.
+    type: str
+    default: "1000:1000"
+  require_dns:
+    description: Whether the public names must resolve on the host.
+    type: bool
+    default: true
+  warn_days:
+    description: Days before the certificate's end from which on the result warns.
+    type: int
+    default: 30
+  start_timeout:
+    description: Seconds until both public URLs must answer.
+    type: int
+    default: 60
+seealso:
+  - module: toucan.selfhosted.toucan_stack
+"""
+
+EXAMPLES = r"""
+- name: Serve the product with a certificate of the company
+  toucan.selfhosted.toucan_proxy:
+    frontend_url: https://toucan.example.com
+    backend_url: https://api-toucan.example.com
+    certificate: "{{ lookup('ansible.builtin.file', 'toucan.pem') }}"
+    key: "{{ vault_toucan_key }}"
+    ca_file: /etc/ssl/certs/ca-certificates.crt
+
+- name: Try it with a CA of Caddy's own, before the DNS records exist
+  toucan.selfhosted.toucan_proxy:
+    frontend_url: https://toucan.example.com
+    backend_url: https://api-toucan.example.com
+    tls: internal
+    require_dns: false
+"""
+
+RETURN = r"""
+plan:
+  description: The changes, as steps in the order they are made. No step holds a secret.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    id:
+      description: Stable name of the step.
+      type: str
+      returned: always
+      sample: config.reload:proxy
+    action:
+      description: What is done.
+      type: str
+      returned: always
+    object:
+      description: What it is done to.
+      type: str
+      returned: always
+    before:
+      description: How it was.
+      type: raw
+      returned: always
+    after:
+      description: How it will be.
+      type: raw
+      returned: always
+image:
+  description: Name, tag, digest and, when deployed, ID of Caddy's image.
+  returned: success
+  type: dict
+urls:
+  description: The public URLs that are served.
+  returned: success
+  type: list
+  elements: str
+certificate:
+  description: Subject, issuer, names, end and days left of the given certificate.
+  returned: success
+  type: dict
+internal_ca:
+  description: File on the host with the root of Caddy's own CA, empty with a given certificate.
+  returned: success
+  type: str
+"""
+
+from datetime import datetime, timezone
+from typing import Any, Optional
+
+from ansible_collections.toucan.selfhosted.plugins.module_utils.containers.docker_engine import Credentials, DockerEngine
+from ansible_collections.toucan.selfhosted.plugins.module_utils.contract import services
+from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.releases import parse_image
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors import Failure
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.files import read_bytes
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.state import DEFAULT_PATH as STATE_PATH
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.x509 import check_server_certificate
+from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy.caddyfile import ProxyOptions, Site
+from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy.engine import GivenCertificate, ProxyEngine, ProxyRequest
+from ansible_collections.toucan.selfhosted.plugins.module_utils.toucan_module import ToucanModule
+
+
+def argument_spec() -> dict[str, Any]:
+    """The module's options; DOCUMENTATION says the same."""
+    return dict(
+        project=dict(type="str", default="toucan-proxy"),
+        directory=dict(type="path", default="/var/lib/toucan/proxy"),
+        network=dict(type="str", default="toucan"),
+        image=dict(type="str", default="docker.io/library/caddy:2.11-alpine"),
+        registry=dict(
+            type="dict",
+            apply_defaults=True,
+            options=dict(
+                name=dict(type="str", default=services.PRODUCT_REGISTRY),
+                username=dict(type="str"),
+                password=dict(type="str", no_log=True),
+                ca_file=dict(type="path"),
+            ),
+        ),
+        frontend_url=dict(type="str", required=True),
+        backend_url=dict(type="str", required=True),
+        frontend_upstreams=dict(type="list", elements="str", default=[services.upstream(services.FRONTEND)]),
+        backend_upstreams=dict(type="list", elements="str", default=[services.upstream(services.BACKEND)]),
+        tls=dict(type="str", choices=["given", "internal"], default="given"),
+        certificate=dict(type="str"),
+        certificate_file=dict(type="path"),
+        key=dict(type="str", no_log=True),
+        key_file=dict(type="path", no_log=False),
+        ca_file=dict(type="path"),
+        http_port=dict(type="int", default=80),
+        https_port=dict(type="int", default=443),
+        bind_address=dict(type="str"),
+        user=dict(type="str", default="1000:1000"),
+        require_dns=dict(type="bool", default=True),
+        warn_days=dict(type="int", default=30),
+        start_timeout=dict(type="int", default=60),
+        state_path=dict(type="path", default=STATE_PATH),
+    )
+
+
+def given_certificate(params: dict[str, Any], names: list[str], can_check: bool, now: datetime) -> Optional[GivenCertificate]:
+    """The certificate and key that were given, checked. :raises Failure: when they are missing or unusable."""
+    if params["tls"] == "internal":
+        return None
+    chain, chain_source = _given(params, "certificate")
+    key, key_source = _given(params, "key")
+    facts = check_server_certificate(chain, key, names, now, chain_source, key_source) if can_check else None
+    return GivenCertificate(chain.decode(errors="replace"), key.decode(errors="replace"), facts)
+
+
+def _given(params: dict[str, Any], name: str) -> tuple[bytes, str]:
+    """Content of an option that is given as text or as a file, and what to call it."""
+    if params[name]:
+        return params[name].encode(), f"`toucan_proxy_{name}`"
+    path = params[f"{name}_file"]
+    if not path:
+        raise Failure(
+            f"TLS mode `given` has no {name}",
+            f"set `toucan_proxy_{name}` or `toucan_proxy_{name}_file`, or `toucan_proxy_tls: internal`",
+            subject=name,
+        )
+    content = read_bytes(path)
+    if content is None:
+        raise Failure(f"There is no file {path} on this host", f"copy it there, or correct `toucan_proxy_{name}_file`", subject=path)
+    return content, path
+
+
+def proxy_request(params: dict[str, Any], can_check: bool) -> ProxyRequest:
+    """Everything the engine needs. :raises Failure: when an option is refused."""
+    sites = (Site(params["frontend_url"], tuple(params["frontend_upstreams"])), Site(params["backend_url"], tuple(params["backend_upstreams"])))
+    registry = params["registry"]
+    return ProxyRequest(
+        project=params["project"],
+        options=ProxyOptions(
+            sites=sites,
+            internal_ca=params["tls"] == "internal",
+            http_port=params["http_port"],
+            https_port=params["https_port"],
+            bind_address=params["bind_address"] or "",
+            directory=params["directory"],
+            network=params["network"],
+            owner=_owner(params["user"]),
+        ),
+        image=parse_image(params["image"]),
+        credentials=Credentials(registry["name"].split("/", 1)[0], registry["username"] or "", registry["password"] or ""),
+        certificate=given_certificate(params, [site.host for site in sites], can_check, datetime.now(timezone.utc)),
+        ca_pem=_ca_pem(params["ca_file"]),
+        require_dns=params["require_dns"],
+        start_timeout=params["start_timeout"],
+    )
+
+
+def _owner(user: str) -> tuple[int, int]:
+    uid, _, gid = user.partition(":")
+    if not (uid.isdigit() and gid.isdigit()):
+        raise Failure(f"`{user}` names no user and group by number", "write `toucan_proxy_user` as `1000:1000`", subject=user)
+    return int(uid), int(gid)
+
+
+def _ca_pem(path: Optional[str]) -> Optional[str]:
+    if not path:
+        return None
+    content = read_bytes(path)
+    if content is None:
+        raise Failure(f"There is no CA file {path} on this host", "correct `toucan_ca_file`, or run role `toucan_host`, which copies it", subject=path)
+    return content.decode(errors="replace")
+
+
+def main() -> None:
+    module = ToucanModule(
+        argument_spec=argument_spec(),
+        supports_check_mode=True,
+        mutually_exclusive=[("certificate", "certificate_file"), ("key", "key_file")],
+    )
+    has_libraries = module.need_libraries(["docker", "yaml", "cryptography"])
+    try:
+        request = proxy_request(module.params, can_check=has_libraries)
+    except Failure as failure:
+        module.finish_failed(failure)
+    if request.certificate and request.certificate.facts is None:
+        module.warn("The certificate was not examined, because this host has no environment of the collection yet.")
+    elif request.certificate and request.certificate.facts.days_left < module.params["warn_days"]:
+        module.warn(f"The certificate expires in {request.certificate.facts.days_left} days.")
+    module.run_engine(ProxyEngine(request, DockerEngine, has_engine=has_libraries))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,446 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, toucan.selfhosted contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: toucan_stack
+short_description: Run the services of a Toucan stack on a host
+version_added: 0.1.0
+author:
+  - toucan.selfhosted contributors (!UNKNOWN)
+description:
+  - Brings a compose project with exactly the given services to a healthy run, from what a release and a registry name.
+  - Images are pinned by digest in what is deployed. A tag that moved in the registry changes nothing by itself.
+  - Only services whose image, configuration or mounted files changed are created anew, and the plan names them beforehand by the
+    hash that compose itself compares.
+  - Health is judged from outside the containers.
+  - Configuration without secrets stands in C(compose.yaml) and the rest in C(compose.override.yaml), which only root can read.
+    C(docker compose) in O(directory) reads both.
+requirements:
+  - docker (Python SDK), PyYAML and pymongo in the environment that role C(toucan_host) installs
+  - Docker Engine and Compose v2
+extends_documentation_fragment:
+  - toucan.selfhosted.attributes
+  - toucan.selfhosted.attributes.toucan
+  - toucan.selfhosted.state
+attributes:
+  check_mode:
+    support: full
+    details:
+      - On a host without Docker the plan starts from nothing, and images are named by the tag asked for.
+  diff_mode:
+    support: full
+    details:
+      - Of variables that may hold secrets the difference shows names, never values.
+  idempotent:
+    support: full
+  platform:
+    support: full
+options:
+  project:
+    description: Name of the compose project.
+    type: str
+    default: toucan
+  directory:
+    description: Folder of the compose project.
+    type: path
+    default: /var/lib/toucan/stack
+  network:
+    description: Name of the Docker network that the services share.
+    type: str
+    default: toucan
+  services:
+    description: The services of this host.
+    type: list
+    elements: str
+    choices: [frontend, backend, mongodb, redis]
+    default: [frontend, backend, mongodb, redis]
+  release:
+    description: The product's release, such as V(v101.1.0) or V(latest-monthly).
+    type: str
+  frontend_release:
+    description: The frontend's release, where it differs.
+    type: str
+  backend_release:
+    description: The backend's release, where it differs.
+    type: str
+  images:
+    description: Full image references of services that do not follow the release.
+    type: dict
+    default: {}
+    suboptions:
+      frontend:
+        description: Image of the frontend.
+        type: str
+      backend:
+        description: Image of the backend.
+        type: str
+      mongodb:
+        description: Image of MongoDB.
+        type: str
+      redis:
+        description: Image of Redis.
+        type: str
+  registry:
+    description: Where the product's images come from.
+    type: dict
+    suboptions:
+      name:
+        description: Registry with the folder of the images.
+        type: str
+        default: quay.io/toucantoco
+      username:
+        description: User, or name of a robot account.
+        type: str
+      password:
+        description: Its password or token. It is handed to the engine for each pull, and not stored on the host.
+        type: str
+      ca_file:
+        description: Not read here. Role C(toucan_host) makes Docker trust it.
+        type: path
+  frontend_url:
+    description: Public URL of the frontend.
+    type: str
+    required: true
+  backend_url:
+    description: Public URL of the backend, with its path prefix where it has one.
+    type: str
+    required: true
+  instance_name:
+    description: Name of the instance, as the backend is told.
+    type: str
+    default: toucan
+  log_level:
+    description: Log level of the backend.
+    type: str
+    choices: [DEBUG, INFO, WARNING, ERROR]
+    default: INFO
+  cross_origins:
+    description: Further origins that may call the backend from a browser.
+    type: list
+    elements: str
+    default: []
+  mail:
+    description: How the backend sends mail.
+    type: dict
+    suboptions:
+      provider:
+        description: Kind of sender.
+        type: str
+        choices: [smtp, sendgrid]
+        default: smtp
+      host:
+        description: SMTP server.
+        type: str
+      port:
+        description: Its port.
+        type: int
+      login:
+        description: User on it.
+        type: str
+      password:
+        description: The user's password.
+        type: str
+      tls:
+        description: Whether to use STARTTLS.
+        type: bool
+      smtps:
+        description: Whether to use TLS from the first byte.
+        type: bool
+      from_email:
+        description: Sender's address.
+        type: str
+      from_name:
+        description: Sender's name.
+        type: str
+  features:
+    description: Feature flags of the backend by the name of their variable.
+    type: dict
+    default: {}
+  env:
+    description:
+      - Further variables of the backend. They win over all others.
+      - Booleans are written as the product's flags, lists and mappings as JSON.
+    type: dict
+    default: {}
+  frontend_env:
+    description: Further variables of the frontend, written likewise.
+    type: dict
+    default: {}
+  gunicorn_workers:
+    description: Number of the backend's web workers. V(0) computes it from CPUs and memory.
+    type: int
+    default: 0
+  worker_memory_mb:
+    description: Memory to plan for one web worker, in MiB.
+    type: int
+    default: 400
+  mongodb_uri:
+    description: Connection string of a MongoDB outside this host's stack.
+    type: str
+  mongodb_uri_variable:
+    description: The backend's variable that takes O(mongodb_uri). Its real name is not public.
+    type: str
+    default: TOUCAN_MONGODB_URI
+  redis_url:
+    description: URL of a Redis outside this host's stack.
+    type: str
+  redis_memory_mb:
+    description: Memory limit of the stack's Redis, in MiB.
+    type: int
+    default: 256
+  storage_directory:
+    description: Folder of the backend's files.
+    type: path
+    default: /var/lib/toucan/storage
+  database_directory:
+    description: Folder of the stack's MongoDB.
+    type: path
+    default: /var/lib/toucan/mongodb
+  secrets_path:
+    description: The secrets file that M(toucan.selfhosted.toucan_secrets) keeps.
+    type: path
+    default: /etc/toucan/secrets.json
+  start_timeout:
+    description: Seconds that all services together get to become healthy. A backend migrates its data before it answers.
+    type: int
+    default: 900
+  allow_version_change:
+    description: Whether another release may be deployed over existing data without a backup.
+    type: bool
+    default: false
+  status_shape:
+    description: Where the status stands in the backend's root answer, as JMESPath.
+    type: str
+    default: status
+  version_shape:
+    description: Where the version stands in the backend's root answer, as JMESPath.
+    type: str
+    default: version
+seealso:
+  - module: toucan.selfhosted.toucan_secrets
+  - module: toucan.selfhosted.toucan_state
+"""
+
+EXAMPLES = r"""
+- name: Run the whole product on this host
+  toucan.selfhosted.toucan_stack:
+    release: v101.1.0
+    frontend_url: https://toucan.example.com
+    backend_url: https://api-toucan.example.com
+    registry:
+      username: "{{ vault_registry_robot }}"
+      password: "{{ vault_registry_token }}"
+
+- name: Show what a changed log level would restart
+  toucan.selfhosted.toucan_stack:
+    release: v101.1.0
+    frontend_url: https://toucan.example.com
+    backend_url: https://api-toucan.example.com
+    log_level: DEBUG
+  check_mode: true
+  diff: true
+"""
+
+RETURN = r"""
+plan:
+  description: The changes, as steps in the order they are made. No step holds a secret.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    id:
+      description: Stable name of the step.
+      type: str
+      returned: always
+      sample: service.recreate:backend
+    action:
+      description: What is done.
+      type: str
+      returned: always
+    object:
+      description: What it is done to.
+      type: str
+      returned: always
+    before:
+      description: How it was.
+      type: raw
+      returned: always
+    after:
+      description: How it will be.
+      type: raw
+      returned: always
+services:
+  description: The services of this host.
+  returned: success
+  type: list
+  elements: str
+images:
+  description: Name, tag, digest and, when deployed, ID of each service's image.
+  returned: success
+  type: dict
+versions:
+  description: The versions that answered, by service.
+  returned: success
+  type: dict
+  sample:
+    frontend: v101.1.0
+    backend: v101.1.0
+workers:
+  description: Number of web workers, and why.
+  returned: success
+  type: dict
+  sample:
+    count: 5
+    reason: 2*2+1 = 5 for 2 CPUs; 50% of 16000 MiB of memory at 400 MiB each allows 20
+compose:
+  description: Project, folder and network.
+  returned: success
+  type: dict
+"""
+
+import os
+from typing import Any
+
+from ansible_collections.toucan.selfhosted.plugins.module_utils.containers.docker_engine import Credentials, DockerEngine
+from ansible_collections.toucan.selfhosted.plugins.module_utils.contract import environment, routes, services, workers
+from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.releases import Image, wanted_images
+from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.stack import StackOptions
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors import Failure
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.secrets import DEFAULT_PATH as SECRETS_PATH
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.state import DEFAULT_PATH as STATE_PATH
+from ansible_collections.toucan.selfhosted.plugins.module_utils.stack.engine import StackEngine
+from ansible_collections.toucan.selfhosted.plugins.module_utils.stack.request import StackRequest
+from ansible_collections.toucan.selfhosted.plugins.module_utils.toucan_module import ToucanModule
+
+
+def argument_spec() -> dict[str, Any]:
+    """The module's options; DOCUMENTATION says the same."""
+    return dict(
+        project=dict(type="str", default="toucan"),
+        directory=dict(type="path", default="/var/lib/toucan/stack"),
+        network=dict(type="str", default="toucan"),
+        services=dict(type="list", elements="str", choices=list(services.KINDS), default=list(services.KINDS)),
+        release=dict(type="str"),
+        frontend_release=dict(type="str"),
+        backend_release=dict(type="str"),
+        images=dict(type="dict", default={}, options={kind: dict(type="str") for kind in services.KINDS}),
+        registry=dict(
+            type="dict",
+            apply_defaults=True,
+            options=dict(
+                name=dict(type="str", default=services.PRODUCT_REGISTRY),
+                username=dict(type="str"),
+                password=dict(type="str", no_log=True),
+                ca_file=dict(type="path"),
+            ),
+        ),
+        frontend_url=dict(type="str", required=True),
+        backend_url=dict(type="str", required=True),
+        instance_name=dict(type="str", default="toucan"),
+        log_level=dict(type="str", choices=["DEBUG", "INFO", "WARNING", "ERROR"], default="INFO"),
+        cross_origins=dict(type="list", elements="str", default=[]),
+        mail=dict(
+            type="dict",
+            options=dict(
+                provider=dict(type="str", choices=["smtp", "sendgrid"], default="smtp"),
+                host=dict(type="str"),
+                port=dict(type="int"),
+                login=dict(type="str"),
+                password=dict(type="str", no_log=True),
+                tls=dict(type="bool"),
+                smtps=dict(type="bool"),
+                from_email=dict(type="str"),
+                from_name=dict(type="str"),
+            ),
+        ),
+        features=dict(type="dict", default={}),
+        env=dict(type="dict", default={}, no_log=True),
+        frontend_env=dict(type="dict", default={}),
+        gunicorn_workers=dict(type="int", default=0),
+        worker_memory_mb=dict(type="int", default=workers.MEMORY_PER_WORKER_MB),
+        mongodb_uri=dict(type="str", no_log=True),
+        mongodb_uri_variable=dict(type="str", default=environment.MONGODB_URI),
+        redis_url=dict(type="str", no_log=True),
+        redis_memory_mb=dict(type="int", default=256),
+        storage_directory=dict(type="path", default="/var/lib/toucan/storage"),
+        database_directory=dict(type="path", default="/var/lib/toucan/mongodb"),
+        secrets_path=dict(type="path", default=SECRETS_PATH, no_log=False),
+        state_path=dict(type="path", default=STATE_PATH),
+        start_timeout=dict(type="int", default=900),
+        allow_version_change=dict(type="bool", default=False),
+        status_shape=dict(type="str", default=routes.BACKEND_STATUS_SHAPE),
+        version_shape=dict(type="str", default=routes.BACKEND_VERSION_SHAPE),
+    )
+
+
+def stack_options(params: dict[str, Any]) -> StackOptions:
+    """The part of the options that decides what the compose project holds."""
+    return StackOptions(
+        services=tuple(params["services"]),
+        frontend_url=params["frontend_url"],
+        backend_url=params["backend_url"],
+        directory=params["directory"],
+        storage=params["storage_directory"],
+        database=params["database_directory"],
+        network=params["network"],
+        instance_name=params["instance_name"],
+        log_level=params["log_level"],
+        cross_origins=tuple(params["cross_origins"]),
+        mail=params["mail"] or {},
+        features=params["features"],
+        backend_env=params["env"],
+        frontend_env=params["frontend_env"],
+        mongodb_uri=params["mongodb_uri"] or "",
+        mongodb_uri_variable=params["mongodb_uri_variable"],
+        redis_url=params["redis_url"] or "",
+        redis_memory_mb=params["redis_memory_mb"],
+    )
+
+
+def stack_images(params: dict[str, Any]) -> dict[str, Image]:
+    """The image asked for by kind. :raises Failure: when a release cannot be read or none is given."""
+    releases = {kind: params[f"{kind}_release"] or params["release"] or "" for kind in services.PRODUCT_REPOSITORIES}
+    return wanted_images(tuple(params["services"]), params["registry"]["name"], releases, params["images"] or {})
+
+
+def stack_workers(params: dict[str, Any]) -> workers.Workers:
+    """The number of web workers: as told, or from this host's CPUs and memory."""
+    if params["gunicorn_workers"] > 0:
+        return workers.Workers(params["gunicorn_workers"], "as set in gunicorn_workers")
+    memory_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (1 << 20)
+    return workers.gunicorn_workers(len(os.sched_getaffinity(0)), memory_mb, params["worker_memory_mb"])
+
+
+def stack_request(params: dict[str, Any]) -> StackRequest:
+    """Everything the engine needs. :raises Failure: when an option is refused."""
+    registry = params["registry"]
+    return StackRequest(
+        project=params["project"],
+        options=stack_options(params),
+        images=stack_images(params),
+        credentials=Credentials(registry["name"].split("/", 1)[0], registry["username"] or "", registry["password"] or ""),
+        workers=stack_workers(params),
+        secrets_path=params["secrets_path"],
+        start_timeout=params["start_timeout"],
+        allow_version_change=params["allow_version_change"],
+        status_shape=params["status_shape"],
+        version_shape=params["version_shape"],
+    )
+
+
+def main() -> None:
+    module = ToucanModule(argument_spec=argument_spec(), supports_check_mode=True)
+    has_libraries = module.need_libraries(["docker", "yaml", "pymongo"])
+    try:
+        request = stack_request(module.params)
+    except Failure as failure:
+        module.finish_failed(failure)
+    module.run_engine(StackEngine(request, DockerEngine, check_mode=module.check_mode, has_engine=has_libraries))
+
+
+if __name__ == "__main__":
+    main()

@@ -196,15 +196,22 @@ def days_left(chain: Sequence[Any], now: datetime) -> int:
 
 
 def _covers(pattern: str, name: str) -> bool:
-    try:
-        return ipaddress.ip_address(pattern) == ipaddress.ip_address(name)
-    except ValueError:
-        pass  # one of them is a DNS name
+    if _is_address(name):
+        # A wildcard never stands for a part of an address.
+        return _is_address(pattern) and ipaddress.ip_address(pattern) == ipaddress.ip_address(name)
     pattern, name = pattern.lower().rstrip("."), _ascii_name(name)
     if not pattern.startswith("*."):
         return pattern == name
     label, dot, parent = name.partition(".")
     return bool(label and dot) and parent == pattern[2:]
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _ascii_name(name: str) -> str:

@@ -154,8 +154,8 @@ def connection_failure(url: str, error: BaseException, timeout: float, ca_option
         if isinstance(cause, (TimeoutError, socket.timeout)):  # one type only from Python 3.10 on
             return _failure(url, f"no answer within {timeout:g} s", "check the network and its firewalls, or raise `timeout`", cause)
         if isinstance(cause, ssl.SSLError):
-            return _failure(url, f"TLS could not be agreed ({cause.reason or cause})", "check that the port speaks TLS", cause)
-    return _failure(url, str(error) or type(error).__name__, "check the URL, the network and the proxy settings", error)
+            return _failure(url, f"TLS could not be agreed ({getattr(cause, 'reason', None) or cause})", "check that the port speaks TLS", cause)
+    return _failure(url, _innermost_text(error), "check the URL, the network and the proxy settings", error)
 
 
 def _untrusted(url: str, cause: ssl.SSLCertVerificationError, ca_option: str) -> Failure:
@@ -169,6 +169,14 @@ def _untrusted(url: str, cause: ssl.SSLCertVerificationError, ca_option: str) ->
 
 def _failure(url: str, problem: str, remedy: str, cause: BaseException) -> Failure:
     return Failure(f"Asking {shown(url)} failed: {problem}", remedy, subject=shown(url), answer=str(cause))
+
+
+def _innermost_text(error: BaseException) -> str:
+    """What the system said, else what the last wrapped error says, on one line: the outer ones only name the library's parts."""
+    causes = list(_causes(error))
+    spoken = [cause.strerror for cause in causes if isinstance(cause, OSError) and isinstance(cause.strerror, str)]
+    text = " ".join((spoken[0] if spoken else str(causes[-1])).split())
+    return text or type(causes[-1]).__name__
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

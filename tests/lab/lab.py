@@ -99,6 +99,7 @@ def up(arguments: argparse.Namespace) -> None:
     pki.ensure()
     ssh.ensure_key()
     hosts.ensure_network()
+    hosts.ensure_name_server(built["dns"])
     registry.ensure(built["registry"])
     registry.push_services(built)
     registry.push_standins(built["debian"])

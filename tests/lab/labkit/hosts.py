@@ -12,7 +12,7 @@ from typing import Iterable
 from . import ssh
 from .command import LabError, run, say, wait_for
 from .engine import docker
-from .names import BACKEND_NAME, FRONTEND_NAME, LABEL, NETWORK, SUBNET, host_ip
+from .names import BACKEND_NAME, DNS_IP, FRONTEND_NAME, LABEL, NETWORK, SUBNET, host_ip
 
 # Every capability but those that reach the machine itself: resource limits (this kind of machine lacks that one), the
 # clock, kernel modules, raw ports and the kernel's log. `--privileged` would keep them.
@@ -23,6 +23,9 @@ _SANDBOX = (
     "--device-cgroup-rule", "a *:* rwm", "--cgroupns=private",
     "--tmpfs", "/run:exec,mode=755", "--tmpfs", "/tmp:exec,mode=1777", "--stop-signal", "SIGRTMIN+3",
 )
+
+
+NAME_SERVER = "toucan-lab-dns"
 
 
 def ensure_network() -> None:
@@ -56,6 +59,18 @@ def is_running(container: str) -> bool:
 def exists(container: str) -> bool:
     """Whether ``container`` exists."""
     return run(["docker", "container", "inspect", container], check=False).returncode == 0
+
+
+def ensure_name_server(image: str) -> None:
+    """Start the lab's name server if it does not run."""
+    if is_running(NAME_SERVER):
+        return
+    if exists(NAME_SERVER):
+        docker("rm", "--force", NAME_SERVER)
+    docker(
+        "run", "--detach", "--name", NAME_SERVER, "--hostname", "dns", "--label", f"{LABEL}=dns", "--network", NETWORK,
+        "--ip", DNS_IP, image,
+    )
 
 
 def ensure(wanted: Iterable[str], image: str) -> None:
@@ -105,7 +120,7 @@ def _create(host: str, image: str) -> None:
     aliases = [FRONTEND_NAME, BACKEND_NAME] if number_of(host) == 1 else []
     docker(
         "run", "--detach", "--name", host, "--hostname", host, "--label", f"{LABEL}=host",
-        "--network", NETWORK, "--ip", host_ip(number_of(host)),
+        "--network", NETWORK, "--ip", host_ip(number_of(host)), "--env", f"LAB_DNS={DNS_IP}",
         *itertools.chain.from_iterable(("--network-alias", alias) for alias in aliases),
         *_SANDBOX, "--volume", f"{_docker_volume(host)}:/var/lib/docker", image,
     )

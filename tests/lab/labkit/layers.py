@@ -79,6 +79,7 @@ LAYERS: dict[str, Layer] = {
     "host-root": Bootstrap("trixie", _HOST_PACKAGES, variant="apt", keeps_package_lists=True),
     "host-bare": Build("host-bare", {"BASE": "host-root"}, {"DOCKER_PACKAGES": _DOCKER_PACKAGES}),
     "host-ready": Prepared("host-ready", "host-bare"),
+    "dns": Build("dns", {"BASE": "debian"}),
     "registry": Build("registry", {"BASE": "debian"}),
     "golang": Build("golang", {"BASE": "debian"}),
     "ferretdb": Build("ferretdb", {"BASE": "debian", "GOLANG": "golang"}),
@@ -95,7 +96,7 @@ LAYERS: dict[str, Layer] = {
 }
 """Every layer after those it is built from."""
 
-CORE = ("debian", "host-bare", "host-ready", "registry", "mongodb", "redis", "caddy", "caddy-2.6", "client")
+CORE = ("debian", "host-bare", "host-ready", "dns", "registry", "mongodb", "redis", "caddy", "caddy-2.6", "client")
 """Layers that ``up`` provides; the others are built when they are first asked for."""
 
 

@@ -16,6 +16,7 @@ LAB_CACHE = CHECKOUT / ".cache" / "lab"
 NETWORK = "toucan-lab"
 # Away from Docker's own default pools (172.16/12, 192.168/16), which the engines nested in the hosts use.
 SUBNET = "10.219.0.0/24"
+DNS_IP = "10.219.0.4"
 REGISTRY_IP = "10.219.0.5"
 HOST_IP_TEMPLATE = "10.219.0.{}"
 FIRST_HOST_IP = 11

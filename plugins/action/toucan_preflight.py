@@ -18,6 +18,8 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.preflight import Check, check_clock, check_variables, failure_of
 
 MODULE = "toucan.selfhosted.toucan_preflight"
+# What playbooks take beside the options of roles.
+PLAYBOOK_VARIABLES = frozenset({"toucan_hosts"})
 
 
 @lru_cache(maxsize=None)
@@ -61,7 +63,8 @@ class ActionModule(ActionBase):
         allowed = self._task.args.get("allowed_variables") or []
         if not isinstance(allowed, list):
             raise AnsibleActionFail("`allowed_variables` is no list; write the names as a list in `toucan_host_allowed_variables`.")
-        return check_variables(used, option_names(Path(__file__).resolve().parents[2] / "roles"), allowed)
+        known = PLAYBOOK_VARIABLES | option_names(Path(__file__).resolve().parents[2] / "roles")
+        return check_variables(used, known, allowed)
 
     def _clock_limit(self, answer: dict[str, Any]) -> float:
         # The module has judged the type and filled in the default.

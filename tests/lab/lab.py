@@ -6,7 +6,8 @@
 
     lab.py up --hosts 2        start what is missing; writes .cache/lab/inventory.yml and vars.yml
     lab.py shell host1         log in over ssh
-    lab.py recreate host1      a fresh host in the place of a used one
+    lab.py recreate host7      a fresh host of that name, in the place of a used one if there is one
+    lab.py down host7          remove that host
     lab.py down                remove hosts, registry, network and volumes (images stay)
 """
 
@@ -20,16 +21,17 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import Iterator
+from typing import Iterator, Sequence
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from labkit import engine, facts, hosts, layers, pki, registry, ssh  # noqa: E402
+from labkit import containers, engine, facts, hosts, layers, pki, registry, ssh  # noqa: E402
 from labkit.command import LabError, run, say  # noqa: E402
 from labkit.engine import docker  # noqa: E402
-from labkit.names import IMAGE_REPOSITORY, LAB_CACHE, LABEL, MAX_HOSTS, NETWORK, REGISTRY  # noqa: E402
+from labkit.names import DNS_IP, IMAGE_REPOSITORY, LAB_CACHE, LABEL, MAX_HOSTS, NETWORK, REGISTRY, SUBNET  # noqa: E402
 
 HOST_IMAGES = {"ready": "host-ready", "bare": "host-bare", "bookworm": "host-bookworm"}
+NAME_SERVER = "toucan-lab-dns"
 CLIENT = "toucan-lab-client"
 
 
@@ -53,9 +55,10 @@ def parse_arguments() -> argparse.Namespace:
     up_parser = add_command(commands, up, "start what is missing of the lab")
     up_parser.add_argument("--hosts", type=int, default=1, help="how many hosts (default 1)")
     up_parser.add_argument("--image", choices=HOST_IMAGES, default="ready", help="what new hosts are made of (default ready)")
-    down_parser = add_command(commands, down, "remove hosts, registry, network and volumes")
+    down_parser = add_command(commands, down, "remove hosts; without names all of them, and registry, network and volumes")
+    down_parser.add_argument("host", nargs="*", help="remove these hosts only")
     down_parser.add_argument("--engine", action="store_true", help="also stop the engine, if the lab started it")
-    recreate_parser = add_command(commands, recreate, "replace hosts by fresh ones")
+    recreate_parser = add_command(commands, recreate, "make hosts anew")
     recreate_parser.add_argument("host", nargs="+")
     recreate_parser.add_argument("--image", choices=HOST_IMAGES, default="ready")
     shell_parser = add_command(commands, shell, "log in to a host over ssh, or run a command there")
@@ -98,8 +101,8 @@ def up(arguments: argparse.Namespace) -> None:
     built = layers.provide(dict.fromkeys([*layers.CORE, host_layer]))
     pki.ensure()
     ssh.ensure_key()
-    hosts.ensure_network()
-    hosts.ensure_name_server(built["dns"])
+    containers.ensure_network(SUBNET)
+    containers.ensure_service(NAME_SERVER, "dns", built["dns"], "--ip", DNS_IP)
     registry.ensure(built["registry"])
     registry.push_services(built)
     registry.push_standins(built["debian"])
@@ -111,20 +114,17 @@ def up(arguments: argparse.Namespace) -> None:
 
 def ensure_client(image: str) -> None:
     """Start the user's machine, which trusts the lab's authority."""
-    if hosts.is_running(CLIENT):
-        return
-    if hosts.exists(CLIENT):
-        docker("rm", "--force", CLIENT)
-    docker(
-        "run", "--detach", "--init", "--name", CLIENT, "--hostname", "client", "--label", f"{LABEL}=client", "--network", NETWORK,
-        "--volume", f"{pki.AUTHORITY}:/usr/local/share/ca-certificates/lab-ca.crt:ro", image,
-    )
-    docker("exec", CLIENT, "update-ca-certificates")
+    authority = f"{pki.AUTHORITY}:/usr/local/share/ca-certificates/lab-ca.crt:ro"
+    if containers.ensure_service(CLIENT, "client", image, "--volume", authority):
+        docker("exec", CLIENT, "update-ca-certificates")
 
 
 def down(arguments: argparse.Namespace) -> None:
-    """Remove all containers, volumes and the network of the lab."""
-    if engine.answers():
+    """Remove the named hosts, or all containers, volumes and the network of the lab."""
+    if arguments.host:
+        hosts.remove(existing(arguments.host))
+        facts.write({layer: layers.image(layer) for layer in layers.CORE})
+    elif engine.answers():
         remove_everything()
     if arguments.engine:
         engine.stop()
@@ -146,21 +146,28 @@ def remove_everything() -> None:
 
 
 def recreate(arguments: argparse.Namespace) -> None:
-    """Replace hosts by fresh ones with the same names and addresses."""
-    for host in arguments.host:
-        if host not in hosts.names():
-            raise LabError(f"There is no {host} to recreate: `lab.py up --hosts N` makes hosts.")
+    """Make fresh hosts, in the place of those of the same names if there are any."""
     layer = HOST_IMAGES[arguments.image]
     built = layers.provide(dict.fromkeys([*layers.CORE, layer]))
-    hosts.remove(arguments.host)
+    hosts.remove(set(arguments.host) & set(hosts.names()))
     hosts.ensure(arguments.host, built[layer])
     facts.write(built)
 
 
+def existing(wanted: Sequence[str]) -> list[str]:
+    """``wanted`` as it is.
+
+    :raises LabError: if one of them is no host of the lab.
+    """
+    missing = sorted(set(wanted) - set(hosts.names()))
+    if missing:
+        raise LabError(f"There is no {', '.join(missing)}: `lab.py status` shows what is there.")
+    return list(wanted)
+
+
 def shell(arguments: argparse.Namespace) -> None:
     """Become an ssh client on a host."""
-    if arguments.host not in hosts.names():
-        raise LabError(f"There is no {arguments.host}: `lab.py status` shows what is there.")
+    existing([arguments.host])
     words = arguments.words[1:] if arguments.words[:1] == ["--"] else arguments.words
     os.execvp("ssh", ["ssh", "-F", str(ssh.CONFIG), arguments.host, *words])
 

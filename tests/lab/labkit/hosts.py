@@ -11,8 +11,9 @@ from typing import Iterable
 
 from . import ssh
 from .command import LabError, run, say, wait_for
+from .containers import exists, image_of, is_running
 from .engine import docker
-from .names import BACKEND_NAME, DNS_IP, FRONTEND_NAME, LABEL, NETWORK, SUBNET, host_ip
+from .names import BACKEND_NAME, DNS_IP, FRONTEND_NAME, LABEL, MAX_HOSTS, NETWORK, host_ip
 
 # Every capability but those that reach the machine itself: resource limits (this kind of machine lacks that one), the
 # clock, kernel modules, raw ports and the kernel's log. `--privileged` would keep them.
@@ -23,15 +24,6 @@ _SANDBOX = (
     "--device-cgroup-rule", "a *:* rwm", "--cgroupns=private",
     "--tmpfs", "/run:exec,mode=755", "--tmpfs", "/tmp:exec,mode=1777", "--stop-signal", "SIGRTMIN+3",
 )
-
-
-NAME_SERVER = "toucan-lab-dns"
-
-
-def ensure_network() -> None:
-    """Create the lab's network if it is missing."""
-    if run(["docker", "network", "inspect", NETWORK], check=False).returncode != 0:
-        docker("network", "create", "--label", LABEL, "--subnet", SUBNET, NETWORK)
 
 
 def names() -> list[str]:
@@ -45,44 +37,21 @@ def number_of(host: str) -> int:
 
     :raises LabError: for a name of another form.
     """
-    if not host.startswith("host") or not host[4:].isdecimal() or int(host[4:]) < 1:
-        raise LabError(f"{host!r} is no lab host: they are called host1, host2, and so on.")
+    if not host.startswith("host") or not host[4:].isdecimal() or not 1 <= int(host[4:]) <= MAX_HOSTS:
+        raise LabError(f"{host!r} is no lab host: they are called host1 to host{MAX_HOSTS}.")
     return int(host[4:])
-
-
-def is_running(container: str) -> bool:
-    """Whether ``container`` exists and runs."""
-    shown = run(["docker", "inspect", "--format", "{{.State.Running}}", container], check=False)
-    return shown.returncode == 0 and shown.stdout.strip() == "true"
-
-
-def exists(container: str) -> bool:
-    """Whether ``container`` exists."""
-    return run(["docker", "container", "inspect", container], check=False).returncode == 0
-
-
-def ensure_name_server(image: str) -> None:
-    """Start the lab's name server if it does not run."""
-    if is_running(NAME_SERVER):
-        return
-    if exists(NAME_SERVER):
-        docker("rm", "--force", NAME_SERVER)
-    docker(
-        "run", "--detach", "--name", NAME_SERVER, "--hostname", "dns", "--label", f"{LABEL}=dns", "--network", NETWORK,
-        "--ip", DNS_IP, image,
-    )
 
 
 def ensure(wanted: Iterable[str], image: str) -> None:
     """Start those of hosts ``wanted`` that do not run (new ones from ``image``) and wait until all answer over ssh."""
     started = list(wanted)
     for host in started:
-        if is_running(host):
-            continue
-        if exists(host):
-            docker("start", host)
-        else:
+        if not exists(host):
             _create(host, image)
+        elif image_of(host) != image:
+            say(f"{host} stays as it is, made of {image_of(host)} and not of {image}: `lab.py recreate {host}` makes it anew")
+        if not is_running(host):
+            docker("start", host)
     for host in started:
         _wait_until_booted(host)
         ssh.authorize(host)
@@ -122,7 +91,8 @@ def _create(host: str, image: str) -> None:
         "run", "--detach", "--name", host, "--hostname", host, "--label", f"{LABEL}=host",
         "--network", NETWORK, "--ip", host_ip(number_of(host)), "--env", f"LAB_DNS={DNS_IP}",
         *itertools.chain.from_iterable(("--network-alias", alias) for alias in aliases),
-        *_SANDBOX, "--volume", f"{_docker_volume(host)}:/var/lib/docker", image,
+        # A host that reboots itself comes back; one that cannot boot does not try for ever.
+        "--restart", "on-failure:3", *_SANDBOX, "--volume", f"{_docker_volume(host)}:/var/lib/docker", image,
     )
 
 

@@ -212,7 +212,7 @@ def _docker_build(name: str, layer: Build) -> None:
         if "ARG MIRROR" in (context / "Dockerfile").read_text():
             arguments["MIRROR"] = machine.mirrors()[0]
         options = [f"--build-arg={argument}={value}" for argument, value in arguments.items()]
-        command = ["docker", "build", "--tag", image(name), *options, str(context)]
+        command = ["docker", "build", "--force-rm", "--tag", image(name), *options, str(context)]
         # BuildKit would look up the local base images in a registry.
         run_logged(command, _log(name), env={**os.environ, "DOCKER_BUILDKIT": "0"})
 

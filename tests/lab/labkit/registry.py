@@ -11,10 +11,11 @@ import subprocess
 import sys
 from typing import Iterable
 
-from . import hosts, layers, pki
+from . import layers, pki
 from .command import LabError, run, say, wait_for
+from .containers import ensure_service
 from .engine import docker
-from .names import LAB_CACHE, LABEL, NETWORK, REGISTRY, REGISTRY_IP, REGISTRY_NAME, REGISTRY_USER, STANDINS
+from .names import LAB_CACHE, LABEL, REGISTRY, REGISTRY_IP, REGISTRY_NAME, REGISTRY_USER, STANDINS
 
 CONTAINER = "toucan-lab-registry"
 VOLUME = "toucan-lab-registry"
@@ -38,23 +39,19 @@ def password() -> str:
 
 def ensure(image: str) -> None:
     """Start the registry if it does not run, and wait until it answers."""
-    if not hosts.is_running(CONTAINER):
-        if hosts.exists(CONTAINER):
-            docker("rm", "--force", CONTAINER)
-        hashed = run(
-            ["docker", "run", "--rm", "--interactive", image, "htpasswd", "-niB", REGISTRY_USER], stdin=password() + "\n",
-        ).stdout
-        HTPASSWD.write_text(hashed.strip() + "\n")
-        docker("volume", "create", "--label", LABEL, VOLUME)
-        docker(
-            "run", "--detach", "--name", CONTAINER, "--hostname", "registry", "--label", f"{LABEL}=registry",
-            "--network", NETWORK, "--ip", REGISTRY_IP, "--network-alias", REGISTRY_NAME,
-            # This machine's engine pushes to a loopback address, which it trusts, so nothing of the machine is configured.
-            "--publish", "127.0.0.1::5000", "--volume", f"{VOLUME}:/var/lib/registry",
-            "--volume", f"{pki.certificate('registry')}:/etc/lab/registry.crt:ro",
-            "--volume", f"{pki.certificate('registry').with_suffix('.key')}:/etc/lab/registry.key:ro",
-            "--volume", f"{HTPASSWD}:/etc/lab/htpasswd:ro", image,
-        )
+    if not HTPASSWD.exists():
+        command = ["docker", "run", "--rm", "--interactive", image, "htpasswd", "-niB", REGISTRY_USER]
+        HTPASSWD.write_text(run(command, stdin=password() + "\n").stdout.strip() + "\n")
+    docker("volume", "create", "--label", LABEL, VOLUME)
+    certificate = pki.certificate("registry")
+    ensure_service(
+        CONTAINER, "registry", image, "--ip", REGISTRY_IP, "--network-alias", REGISTRY_NAME,
+        # This machine's engine pushes to a loopback address, which it trusts, so nothing of the machine is configured.
+        "--publish", "127.0.0.1::5000", "--volume", f"{VOLUME}:/var/lib/registry",
+        "--volume", f"{certificate}:/etc/lab/registry.crt:ro",
+        "--volume", f"{certificate.with_suffix('.key')}:/etc/lab/registry.key:ro",
+        "--volume", f"{HTPASSWD}:/etc/lab/htpasswd:ro",
+    )
     wait_for("the registry (`docker logs toucan-lab-registry` tells)", _log_in, seconds=30)
 
 

@@ -36,7 +36,9 @@ def write_client_files(addresses: dict[str, str]) -> None:
     """
     known, config = [], []
     for host, address in addresses.items():
-        key = docker("exec", host, "cat", "/etc/ssh/ssh_host_ed25519_key.pub").split()
+        copy = FOLDER / f"{host}.pub"
+        docker("cp", f"{host}:/etc/ssh/ssh_host_ed25519_key.pub", str(copy))  # works for a stopped host too
+        key = copy.read_text().split()
         known.append(f"{address},{host} {key[0]} {key[1]}\n")
         config.append(f"Host {host}\n  HostName {address}\n")
     KNOWN_HOSTS.write_text("".join(known))

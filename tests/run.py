@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import signal
+import subprocess
 import sys
 import time
 
@@ -46,7 +47,7 @@ def run_stage(stage: Stage) -> Count:
     started = time.monotonic()
     try:
         count = stage.run(stage.log)
-    except (ToolchainError, OSError) as error:
+    except (ToolchainError, OSError, subprocess.SubprocessError) as error:
         print(f"{stage.name}: {error}", flush=True)
         count = Count(failed=1)
     seconds = time.monotonic() - started

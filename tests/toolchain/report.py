@@ -36,10 +36,18 @@ class Count:
 
 
 def read_junit(files: Iterable[Path]) -> Count:
-    """Count the test cases of JUnit XML files (those of pytest and of ansible-test have the same shape)."""
+    """Count the test cases of JUnit XML files (those of pytest and of ansible-test have the same shape).
+
+    A file that was cut off, because its writer was killed, counts as one failure.
+    """
     count = Count()
     for file in files:
-        for case in ElementTree.parse(file).getroot().iter("testcase"):
+        try:
+            cases = list(ElementTree.parse(file).getroot().iter("testcase"))
+        except ElementTree.ParseError:
+            count.add(Count(failed=1))
+            continue
+        for case in cases:
             count.add(count_case(case))
     return count
 

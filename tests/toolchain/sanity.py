@@ -17,7 +17,7 @@ from .places import LOGS
 from .processes import run
 from .report import Count, judge, read_junit
 
-SANITY_SECONDS = 900.0
+SANITY_SECONDS = 600.0
 
 # ansible-test downloads pip's installer from a site of its own. This stand-in installs the pip that ensurepip bundles,
 # then hands over to it; what it drops are options of the installer that pip itself does not know.

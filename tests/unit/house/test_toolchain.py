@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from toolchain import interpreters
+from toolchain import interpreters, stages
 from toolchain.places import ROOT, replace_link, source_files
 from toolchain.processes import TIMED_OUT, run
 from toolchain.report import Count, judge, read_junit, tail
@@ -34,6 +34,11 @@ def test_junit_files_are_counted(tmp_path: Path) -> None:
     count = read_junit([tmp_path / "a.xml", tmp_path / "a.xml"])
     assert (count.passed, count.failed, count.skipped) == (2, 4, ["later: no Docker here"] * 2)
     assert count.ran() == 6
+
+
+def test_a_junit_file_that_was_cut_off_is_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "a.xml").write_text(JUNIT[:90])
+    assert read_junit([tmp_path / "a.xml"]) == Count(failed=1)
 
 
 @pytest.mark.parametrize(
@@ -109,6 +114,53 @@ def assert_ends(pid: int) -> None:
             return
         time.sleep(0.1)
     pytest.fail(f"process {pid} is still running")
+
+
+@pytest.fixture
+def lab_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Put a lab in place that only writes down how it was called, and fails where a file named after the command exists."""
+    calls = tmp_path / "calls"
+    lab = tmp_path / "lab.py"
+    lab.write_text(
+        "import pathlib, sys\n"
+        f"folder = pathlib.Path({str(tmp_path)!r})\n"
+        "with (folder / 'calls').open('a') as calls:\n"
+        "    print(*sys.argv[1:], file=calls)\n"
+        "sys.exit((folder / sys.argv[1]).exists())\n"
+    )
+    monkeypatch.setattr(stages, "LAB", lab)
+    monkeypatch.setattr(stages, "set_up_main", lambda: Path(sys.executable).parents[1])
+    monkeypatch.setattr(stages, "pytest", lambda *arguments: Count(passed=2))
+    monkeypatch.delenv("HOSTS", raising=False)
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("keep_lab", "failing", "calls", "count"),
+    [
+        (False, None, ["up --hosts 1", "down --engine"], Count(passed=2)),
+        (True, None, ["up --hosts 1"], Count(passed=2)),
+        (False, "up", ["up --hosts 1", "down --engine"], Count(failed=1)),
+        (False, "down", ["up --hosts 1", "down --engine"], Count(passed=2, failed=1)),
+    ],
+)
+def test_the_lab_is_taken_down_whatever_happened(
+    lab_calls: Path, tmp_path: Path, keep_lab: bool, failing: str | None, calls: list[str], count: Count
+) -> None:
+    if failing:
+        (tmp_path / failing).touch()
+    assert stages.integration(keep_lab, tmp_path / "log") == count
+    assert lab_calls.read_text().splitlines() == calls
+
+
+def test_the_lab_is_taken_down_after_an_exception(lab_calls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*arguments: object) -> Count:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stages, "pytest", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        stages.integration(False, tmp_path / "log")
+    assert lab_calls.read_text().splitlines() == ["up --hosts 1", "down --engine"]
 
 
 def test_input_is_closed_and_variables_are_added(tmp_path: Path) -> None:

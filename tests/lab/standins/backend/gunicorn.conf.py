@@ -18,6 +18,5 @@ bind = "unix:/app/run/api-toucan.sock" if _config.flag("TOUCAN_NGINX_SUPERVISOR"
 workers = _config.number("TOUCAN_GUNICORN_WORKERS", 5)
 preload_app = True
 worker_tmp_dir = "/dev/shm"
-control_socket_disable = True
 # product-facts 1.6 [S:HELM]
 logconfig_dict = logging_config(_config.text("TOUCAN_LOG_LEVEL", "INFO"))

@@ -45,5 +45,7 @@ def logging_config(level: str) -> dict[str, object]:
                 "formatter": "json",
             }
         },
+        # Gunicorn gives its own logger a handler, and does not pass its lines on.
+        "loggers": {"gunicorn.error": {"level": level, "handlers": ["stdout"], "propagate": False}},
         "root": {"level": level, "handlers": ["stdout"]},
     }

@@ -33,6 +33,7 @@ from labkit.names import DNS_IP, IMAGE_REPOSITORY, LAB_CACHE, LABEL, MAX_HOSTS, 
 HOST_IMAGES = {"ready": "host-ready", "bare": "host-bare", "bookworm": "host-bookworm"}
 NAME_SERVER = "toucan-lab-dns"
 CLIENT = "toucan-lab-client"
+BROWSER = "toucan-lab-browser"
 
 
 def main() -> int:
@@ -67,6 +68,7 @@ def parse_arguments() -> argparse.Namespace:
     add_command(commands, status, "show what is there")
     images_parser = add_command(commands, images, "build images that are missing, and show their names")
     images_parser.add_argument("--layer", action="append", choices=layers.LAYERS, help="this layer instead of the core ones")
+    add_command(commands, browser, "start the user's browser, built on first use; prints its container")
     add_command(commands, clean, "as down, and remove the lab's images and .cache/lab")
     return parser.parse_args()
 
@@ -107,16 +109,29 @@ def up(arguments: argparse.Namespace) -> None:
     registry.push_services(built)
     registry.push_standins(built["debian"])
     hosts.ensure([f"host{number}" for number in range(1, arguments.hosts + 1)], built[host_layer])
-    ensure_client(built["client"])
+    ensure_client(CLIENT, "client", built["client"])
     facts.write(built)
     say(f"up in {time.monotonic() - started:.0f} s: {', '.join(hosts.names())}; inventory {facts.INVENTORY}")
 
 
-def ensure_client(image: str) -> None:
-    """Start the user's machine, which trusts the lab's authority."""
+def ensure_client(container: str, kind: str, image: str, *options: str) -> bool:
+    """Start a user's machine that trusts the lab's authority; returns whether it was created now."""
     authority = f"{pki.AUTHORITY}:/usr/local/share/ca-certificates/lab-ca.crt:ro"
-    if containers.ensure_service(CLIENT, "client", image, "--volume", authority):
-        docker("exec", CLIENT, "update-ca-certificates")
+    created = containers.ensure_service(container, kind, image, "--volume", authority, *options)
+    if created:
+        docker("exec", container, "update-ca-certificates")
+    return created
+
+
+def browser(_: argparse.Namespace) -> None:
+    """Start the user's browser in a lab that is up; prints the name of its container."""
+    if not containers.is_running(NAME_SERVER):
+        raise LabError("The lab is not up: `lab.py up` starts it.")
+    image = layers.provide(["browser"])["browser"]
+    # Chromium keeps its pages in shared memory, of which a container has 64 MB unless told.
+    if ensure_client(BROWSER, "browser", image, "--shm-size", "512m"):
+        docker("exec", BROWSER, "trust-lab-ca")
+    print(BROWSER)
 
 
 def down(arguments: argparse.Namespace) -> None:

@@ -30,7 +30,7 @@ _ACCEPT_MANIFEST = ", ".join((*_IMAGE_TYPES, *_INDEX_TYPES))
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 # The parts of a WWW-Authenticate header: a scheme that opens a challenge, or a parameter of the open one.
-_CHALLENGE_PART = re.compile(r'(?:^|,)\s*(?P<scheme>[A-Za-z][\w-]*)(?=\s|$)(?!\s*=)|(?P<name>[A-Za-z][\w-]*)\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s,"]+))')
+_CHALLENGE_PART = re.compile(r'(?:^|,)\s*(?P<scheme>[A-Za-z][\w-]*)(?=[\s,]|$)(?!\s*=)|(?P<name>[A-Za-z][\w-]*)\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s,"]+))')
 
 # Builds that can be repeated bit by bit write the epoch, or the zero date of Go, instead of a date.
 _EARLIEST_DATE = datetime(2000, 1, 1, tzinfo=timezone.utc)

@@ -74,11 +74,12 @@ def test_a_check_without_its_proof_fails(tmp_path: Path) -> None:
     checks = [
         Check("proven", [sys.executable, "-c", "print('3 files processed')"], proof=r"[1-9] files processed"),
         Check("idle", [sys.executable, "-c", "print('0 files processed')"], proof=r"[1-9] files processed"),
+        Check("flawed", [sys.executable, "-c", "print('3 files processed'); print('WARNING: no')"], flaw="^WARNING"),
         Check("broken", [sys.executable, "-c", "raise SystemExit(7)"]),
     ]
     count = run_checks(checks, log, {}, seconds=30)
-    assert (count.passed, count.failed) == (1, 2)
-    assert log.read_text().endswith("Failed: idle (exit code 0), broken (exit code 7)\n")
+    assert (count.passed, count.failed) == (1, 3)
+    assert log.read_text().endswith("Failed: idle (exit code 0), flawed (exit code 0), broken (exit code 7)\n")
 
 
 def test_time_limit_ends_the_command_and_its_children(tmp_path: Path) -> None:

@@ -162,8 +162,13 @@ options:
     default: {}
   env:
     description:
-      - Further variables of the backend. They win over all others.
+      - Further variables of the backend, by name. They win over all others.
       - Booleans are written as the product's flags, lists and mappings as JSON.
+      - They show in plans and in C(compose.yaml). Give secrets in O(secret_env).
+    type: dict
+    default: {}
+  secret_env:
+    description: Further variables of the backend whose values are secrets. They never show.
     type: dict
     default: {}
   frontend_env:
@@ -358,7 +363,8 @@ def argument_spec() -> dict[str, Any]:
             ),
         ),
         features=dict(type="dict", default={}),
-        env=dict(type="dict", default={}, no_log=True),
+        env=dict(type="dict", default={}),
+        secret_env=dict(type="dict", default={}, no_log=True),
         frontend_env=dict(type="dict", default={}),
         gunicorn_workers=dict(type="int", default=0),
         worker_memory_mb=dict(type="int", default=workers.MEMORY_PER_WORKER_MB),
@@ -393,6 +399,7 @@ def stack_options(params: dict[str, Any]) -> StackOptions:
         mail=params["mail"] or {},
         features=params["features"],
         backend_env=params["env"],
+        backend_secret_env=params["secret_env"],
         frontend_env=params["frontend_env"],
         mongodb_uri=params["mongodb_uri"] or "",
         mongodb_uri_variable=params["mongodb_uri_variable"],

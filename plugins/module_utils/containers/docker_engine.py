@@ -120,9 +120,10 @@ class DockerEngine:
             code = self._client.api.exec_inspect(prepared["Id"])["ExitCode"]
         return code, output.decode(errors="replace")
 
-    def run_once(self, image: str, argv: Sequence[str], mounts: Mapping[str, str], user: str) -> tuple[int, str]:
+    def run_once(self, image: str, argv: Sequence[str], mounts: Mapping[str, str], user: str, capabilities: Sequence[str] = ()) -> tuple[int, str]:
         """Run a program in a throw-away container without network, with read-only mounts (host path to container path).
 
+        :param capabilities: those the program's file demands; all others are dropped.
         :returns: exit code and both outputs.
         """
         with _told(f"Running {argv[0]} from image {image}"):
@@ -133,6 +134,7 @@ class DockerEngine:
                 user=user,
                 read_only=True,
                 cap_drop=["ALL"],
+                cap_add=list(capabilities),
                 security_opt=["no-new-privileges:true"],
                 tmpfs={"/tmp": "mode=1777"},
                 environment={"HOME": "/tmp", "XDG_DATA_HOME": "/tmp", "XDG_CONFIG_HOME": "/tmp"},

@@ -47,6 +47,7 @@ class StackOptions:
     mail: Mapping[str, Any] = field(default_factory=dict)
     features: Mapping[str, bool] = field(default_factory=dict)
     backend_env: Mapping[str, Any] = field(default_factory=dict)
+    backend_secret_env: Mapping[str, Any] = field(default_factory=dict)
     frontend_env: Mapping[str, Any] = field(default_factory=dict)
     mongodb_uri: str = ""
     mongodb_uri_variable: str = env.MONGODB_URI
@@ -130,8 +131,7 @@ def backend_port(options: StackOptions) -> int:
 
 
 def _frontend(options: StackOptions, workers: Workers) -> dict[str, Any]:
-    given = {name: env.encode(value) for name, value in options.frontend_env.items()}
-    return {"environment": {**env.frontend_environment(options.backend_url), **given}}
+    return {"environment": {**env.frontend_environment(options.backend_url), **_encoded(options.frontend_env)}}
 
 
 def _backend(options: StackOptions, workers: Workers) -> dict[str, Any]:
@@ -156,20 +156,26 @@ def _backend_environment(options: StackOptions, workers: Workers) -> dict[str, s
         env.LOG_LEVEL: options.log_level,
         env.GUNICORN_WORKERS: str(workers.count),
         **{name: env.encode(bool(value)) for name, value in options.features.items()},
+        **_encoded(options.backend_env),
     }
 
 
 def _secret_environment(options: StackOptions, secrets: Mapping[str, str]) -> dict[str, str]:
-    """Secrets, and the free map, which may hold some; the free map wins."""
-    return {
+    """Secrets, and what may hold some. The free maps win over what is derived here."""
+    derived = {
         env.ENCRYPTION_SECRET: secrets[names.ENCRYPTION],
         env.JWT_SECRET: secrets[names.JWT],
         env.ADMIN_PASSWORD: secrets[names.ADMIN],
         **env.mongodb_environment(options.mongodb_uri, options.mongodb_uri_variable, secrets[names.MONGODB]),
         **env.redis_environment(options.redis_url, secrets[names.REDIS]),
         **env.mail_environment(options.mail),
-        **{name: env.encode(value) for name, value in options.backend_env.items()},
     }
+    kept = {name: value for name, value in derived.items() if name not in options.backend_env}
+    return {**kept, **_encoded(options.backend_secret_env)}
+
+
+def _encoded(values: Mapping[str, Any]) -> dict[str, str]:
+    return {name: env.encode(value) for name, value in values.items()}
 
 
 def _mongodb(options: StackOptions, workers: Workers) -> dict[str, Any]:

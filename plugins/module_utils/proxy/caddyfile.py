@@ -12,7 +12,9 @@ from urllib.parse import urlsplit
 
 from ..core.errors import Failure
 
-# Inside the container everything listens high, so that Caddy needs no capability at all.
+# Inside the container everything listens high, so Caddy uses no capability. Its binary carries this one as a file capability,
+# and the kernel starts no program whose file capabilities it may not have.
+CAPABILITY = "NET_BIND_SERVICE"
 HTTP_PORT = 8080
 HTTPS_PORT = 8443
 SERVICE = "caddy"
@@ -134,6 +136,7 @@ def compose(options: ProxyOptions, image: str) -> dict[str, Any]:
                 "environment": {"HOME": "/tmp", "XDG_DATA_HOME": DATA_MOUNT, "XDG_CONFIG_HOME": "/tmp"},
                 "read_only": True,
                 "cap_drop": ["ALL"],
+                "cap_add": [CAPABILITY],
                 "security_opt": ["no-new-privileges:true"],
                 "tmpfs": ["/tmp:mode=1777", "/run/caddy:mode=0700,uid={},gid={}".format(*options.owner)],
                 # A folder, not the file: a mounted file would stay the old one when it is replaced.

@@ -192,7 +192,7 @@ class ProxyEngine:
         return modern
 
     def _caddy_version(self, image: Image) -> str:
-        code, text = self.docker.run_once(str(image), ["caddy", "version"], {}, self._user())
+        code, text = self.docker.run_once(str(image), ["caddy", "version"], {}, self._user(), [caddy.CAPABILITY])
         if code:
             raise Failure(f"Image {image.asked} does not run `caddy version`: {text.strip()}", "set `toucan_proxy_image` to an image of Caddy 2", answer=text)
         return text
@@ -205,7 +205,7 @@ class ProxyEngine:
             files[caddy.CERTIFICATE] = self.request.certificate.chain_pem
             files[caddy.KEY] = self.request.certificate.key_pem
         folders = (
-            Folder(options.directory, (0, 0), "0755"),
+            Folder(options.directory, (0, 0), "0750"),
             Folder(self._path(caddy.CONFIG_FOLDER), options.owner, "0700"),
             Folder(self._path(caddy.DATA_FOLDER), options.owner, "0700"),
         )
@@ -239,9 +239,8 @@ class ProxyEngine:
     def _replace_config(self, _: str) -> None:
         """Prove the new files in a container of their own before the live ones are touched."""
         self._write_files(_CANDIDATE)
-        code, text = self.docker.run_once(
-            str(self._desired.image), caddy.validate_command(), {self._path(_CANDIDATE): caddy.CONFIG_MOUNT}, self._user()
-        )
+        mounts = {self._path(_CANDIDATE): caddy.CONFIG_MOUNT}
+        code, text = self.docker.run_once(str(self._desired.image), caddy.validate_command(), mounts, self._user(), [caddy.CAPABILITY])
         if code:
             raise Failure(
                 f"Caddy refuses the new configuration: {_last_error(text)}",

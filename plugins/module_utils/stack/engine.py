@@ -204,7 +204,7 @@ class StackEngine:
 
 
 def _folders(options: StackOptions, definition: Definition) -> tuple[Folder, ...]:
-    folders = [Folder(options.directory, (0, 0), "0755")]
+    folders = [Folder(options.directory, (0, 0), "0750")]
     folders.extend(Folder(os.path.join(options.directory, os.path.dirname(item.path)), item.owner, "0700") for item in definition.files)
     if kinds.BACKEND in options.services:
         folders.append(Folder(options.storage, kinds.STORAGE_OWNER, "0750"))

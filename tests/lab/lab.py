@@ -8,7 +8,7 @@
     lab.py shell host1         log in over ssh
     lab.py recreate host7      a fresh host of that name, in the place of a used one if there is one
     lab.py down host7          remove that host
-    lab.py down                remove hosts, registry, network and volumes (images stay)
+    lab.py down                remove the lab (images, and what the registry holds, stay)
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def parse_arguments() -> argparse.Namespace:
     up_parser = add_command(commands, up, "start what is missing of the lab")
     up_parser.add_argument("--hosts", type=int, default=1, help="how many hosts (default 1)")
     up_parser.add_argument("--image", choices=HOST_IMAGES, default="ready", help="what new hosts are made of (default ready)")
-    down_parser = add_command(commands, down, "remove hosts; without names all of them, and registry, network and volumes")
+    down_parser = add_command(commands, down, "remove hosts; without names all that runs in the lab")
     down_parser.add_argument("host", nargs="*", help="remove these hosts only")
     down_parser.add_argument("--engine", action="store_true", help="also stop the engine, if the lab started it")
     recreate_parser = add_command(commands, recreate, "make hosts anew")
@@ -69,7 +69,7 @@ def parse_arguments() -> argparse.Namespace:
     images_parser = add_command(commands, images, "build images that are missing, and show their names")
     images_parser.add_argument("--layer", action="append", choices=layers.LAYERS, help="this layer instead of the core ones")
     add_command(commands, browser, "start the user's browser, built on first use; prints its container")
-    add_command(commands, clean, "as down, and remove the lab's images and .cache/lab")
+    add_command(commands, clean, "as down, and remove the lab's images, what its registry holds, and .cache/lab")
     return parser.parse_args()
 
 
@@ -135,7 +135,7 @@ def browser(_: argparse.Namespace) -> None:
 
 
 def down(arguments: argparse.Namespace) -> None:
-    """Remove the named hosts, or all containers, volumes and the network of the lab."""
+    """Remove the named hosts, or all containers, the hosts' volumes and the network of the lab."""
     if arguments.host:
         hosts.remove(existing(arguments.host))
         facts.write({layer: layers.image(layer) for layer in layers.CORE})
@@ -146,17 +146,14 @@ def down(arguments: argparse.Namespace) -> None:
 
 
 def remove_everything() -> None:
-    """Remove what carries the lab's label, and nothing else."""
+    """Remove what carries the lab's label, and nothing else; the registry's store stays, as images do."""
     hosts.remove(hosts.names())
     others = docker("ps", "--all", "--quiet", "--filter", f"label={LABEL}").split()
     if others:
         docker("rm", "--force", "--volumes", *others)
-    volumes = docker("volume", "ls", "--quiet", "--filter", f"label={LABEL}").split()
-    if volumes:
-        docker("volume", "rm", *volumes)
     if docker("network", "ls", "--quiet", "--filter", f"label={LABEL}"):
         docker("network", "rm", NETWORK)
-    for file in (facts.INVENTORY, facts.VARIABLES, ssh.CONFIG, ssh.KNOWN_HOSTS, registry.PUSHED):
+    for file in (facts.INVENTORY, facts.VARIABLES, ssh.CONFIG, ssh.KNOWN_HOSTS):
         file.unlink(missing_ok=True)
 
 
@@ -207,6 +204,7 @@ def clean(_: argparse.Namespace) -> None:
     """Remove everything of the lab but the engine."""
     if engine.answers():
         remove_everything()
+        docker("volume", "rm", "--force", registry.VOLUME)
         for pattern in (f"{IMAGE_REPOSITORY}/*", f"{REGISTRY}/*/*"):
             names = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", pattern).split()
             if names:

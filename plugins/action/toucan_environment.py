@@ -14,7 +14,6 @@ from typing import Any, Optional
 import yaml
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.distribution import content_hash, pack, package_files
 
 MODULE = "toucan.selfhosted.toucan_environment"

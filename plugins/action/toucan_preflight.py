@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any, Optional
 
 import yaml
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.preflight import Check, check_clock, check_variables, failure_of
 
 MODULE = "toucan.selfhosted.toucan_preflight"
@@ -22,7 +21,7 @@ MODULE = "toucan.selfhosted.toucan_preflight"
 PLAYBOOK_VARIABLES = frozenset({"toucan_hosts"})
 
 
-@lru_cache(maxsize=None)
+@cache
 def option_names(roles: Path) -> frozenset[str]:
     """Every option of every entry point of every role below ``roles``."""
     names: set[str] = set()

@@ -90,5 +90,9 @@ def _unknown(kind: str, name: str, path: str) -> Failure:
 
 def _four_digits(wanted: Wanted) -> str:
     if not re.fullmatch(r"[0-7]{3,4}", wanted.mode):
-        raise Failure(f"The mode {wanted.mode} of {wanted.path} is no octal number", 'write three or four octal digits in quotes, such as "0750"', subject=wanted.path)
+        raise Failure(
+            f"The mode {wanted.mode} of {wanted.path} is no octal number",
+            'write three or four octal digits in quotes, such as "0750"',
+            subject=wanted.path,
+        )
     return wanted.mode.zfill(4)

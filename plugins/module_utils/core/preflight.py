@@ -74,7 +74,7 @@ def check_disk(system: FileSystem, minimum_gb: float) -> Check:
     return Check(
         f"disk:{system.mount}",
         False,
-        f"Only {free:.1f} GiB are free on {system.mount} for {places}, less than {minimum_gb:g}; free or add space there, move the places, "
+        f"Only {free:.1f} GiB are free on {system.mount} for {places}, less than {minimum_gb:.12g}; free or add space there, move the places, "
         "or lower `toucan_host_minimum_disk_gb`.",
     )
 

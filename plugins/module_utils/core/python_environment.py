@@ -243,8 +243,8 @@ class EnvironmentEngine:
 
     def _claim_store(self) -> None:
         os.makedirs(self.store, mode=0o755, exist_ok=True)
-        # Held open on purpose: the lock lasts as long as this process.
-        self._lock = open(os.path.join(self.store, ".lock"), "w", encoding="ascii")
+        # Held open on purpose: the lock lasts as long as the engine, and dies with its process.
+        self._lock = open(os.path.join(self.store, ".lock"), "w", encoding="ascii")  # noqa: SIM115
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -265,7 +265,9 @@ class EnvironmentEngine:
             )
         except subprocess.TimeoutExpired as error:
             raise Failure(
-                f"{attempt} took longer than {self.timeout} s", remedy or "raise `toucan_host_pip_timeout_s`", subject=self.path
+                f"{attempt} took longer than {self.timeout} s",
+                " or ".join(["raise `toucan_host_pip_timeout_s`", *([remedy] if remedy else [])]),
+                subject=self.path,
             ) from error
         if done.returncode == 0:
             return

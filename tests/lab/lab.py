@@ -20,15 +20,15 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Iterator, Sequence
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from labkit import containers, engine, facts, hosts, layers, pki, registry, ssh  # noqa: E402
-from labkit.command import LabError, run, say  # noqa: E402
-from labkit.engine import docker  # noqa: E402
-from labkit.names import DNS_IP, IMAGE_REPOSITORY, LAB_CACHE, LABEL, MAX_HOSTS, NETWORK, REGISTRY, SUBNET  # noqa: E402
+from labkit import containers, engine, facts, hosts, layers, pki, registry, ssh
+from labkit.command import LabError, run, say
+from labkit.engine import docker
+from labkit.names import DNS_IP, IMAGE_REPOSITORY, LAB_CACHE, LABEL, MAX_HOSTS, NETWORK, REGISTRY, SUBNET
 
 HOST_IMAGES = {"ready": "host-ready", "bare": "host-bare", "bookworm": "host-bookworm"}
 NAME_SERVER = "toucan-lab-dns"
@@ -55,7 +55,7 @@ def parse_arguments() -> argparse.Namespace:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     up_parser = add_command(commands, up, "start what is missing of the lab")
     up_parser.add_argument("--hosts", type=int, default=1, help="how many hosts (default 1)")
-    up_parser.add_argument("--image", choices=HOST_IMAGES, default="ready", help="what new hosts are made of (default ready)")
+    up_parser.add_argument("--image", choices=HOST_IMAGES, help="what new hosts are made of (default ready)")
     down_parser = add_command(commands, down, "remove hosts; without names all that runs in the lab")
     down_parser.add_argument("host", nargs="*", help="remove these hosts only")
     down_parser.add_argument("--engine", action="store_true", help="also stop the engine, if the lab started it")
@@ -73,7 +73,7 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def add_command(commands: argparse._SubParsersAction, function, text: str) -> argparse.ArgumentParser:
+def add_command(commands: argparse._SubParsersAction, function: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
     """A sub-parser for ``function`` under its own name."""
     parser = commands.add_parser(function.__name__, help=text, description=text)
     parser.set_defaults(command=function)
@@ -99,7 +99,7 @@ def up(arguments: argparse.Namespace) -> None:
         raise LabError(f"--hosts is {arguments.hosts}: give a number from 1 to {MAX_HOSTS}.")
     started = time.monotonic()
     engine.ensure()
-    host_layer = HOST_IMAGES[arguments.image]
+    host_layer = HOST_IMAGES[arguments.image or "ready"]
     built = layers.provide(dict.fromkeys([*layers.CORE, host_layer]))
     pki.ensure()
     ssh.ensure_key()
@@ -108,7 +108,11 @@ def up(arguments: argparse.Namespace) -> None:
     registry.ensure(built["registry"])
     registry.push_services(built)
     registry.push_standins(built["debian"])
-    hosts.ensure([f"host{number}" for number in range(1, arguments.hosts + 1)], built[host_layer])
+    wanted = [f"host{number}" for number in range(1, arguments.hosts + 1)]
+    hosts.ensure(wanted, built[host_layer])
+    for host in wanted if arguments.image else ():
+        if containers.image_of(host) != built[host_layer]:
+            say(f"{host} was there before and stays as it is: `lab.py recreate {host} --image {arguments.image}` makes it anew")
     ensure_client(CLIENT, "client", built["client"])
     facts.write(built)
     say(f"up in {time.monotonic() - started:.0f} s: {', '.join(hosts.names())}; inventory {facts.INVENTORY}")

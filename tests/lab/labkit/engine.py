@@ -9,8 +9,8 @@ import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Sequence
 
 from .command import LabError, output, run, run_logged, say, wait_for
 from .names import LAB_CACHE

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-from . import hosts, layers, pki, registry, ssh
+from . import hosts, pki, registry, ssh
 from .engine import docker
 from .names import BACKEND_NAME, FRONTEND_NAME, LAB_CACHE, NETWORK, REGISTRY, REGISTRY_IP, REGISTRY_USER, host_ip
 

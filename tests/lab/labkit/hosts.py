@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Iterable
 
 from . import ssh
 from .command import LabError, run, say, wait_for
-from .containers import exists, image_of, is_running
+from .containers import exists, is_running
 from .engine import docker
 from .names import BACKEND_NAME, DNS_IP, FRONTEND_NAME, LABEL, MAX_HOSTS, NETWORK, host_ip
 
@@ -48,8 +49,6 @@ def ensure(wanted: Iterable[str], image: str) -> None:
     for host in started:
         if not exists(host):
             _create(host, image)
-        elif image_of(host) != image:
-            say(f"{host} stays as it is, made of {image_of(host)} and not of {image}: `lab.py recreate {host}` makes it anew")
         if not is_running(host):
             docker("start", host)
     for host in started:
@@ -57,7 +56,7 @@ def ensure(wanted: Iterable[str], image: str) -> None:
         ssh.authorize(host)
     ssh.write_client_files({host: host_ip(number_of(host)) for host in names()})
     for host in started:
-        wait_for(f"ssh of {host}", lambda host=host: ssh.answers(host), seconds=30)
+        wait_for(f"ssh of {host}", functools.partial(ssh.answers, host), seconds=30)
 
 
 def remove(hosts: Iterable[str]) -> None:

@@ -16,10 +16,11 @@ import shutil
 import stat
 import tempfile
 import time
+from collections.abc import Iterable
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Iterable, Union
+from typing import Union
 
 from . import machine
 from .command import LabError, run, run_logged, say
@@ -133,14 +134,15 @@ def provide(names: Iterable[str]) -> dict[str, str]:
     return {name: image(name) for name in wanted}
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def digest(name: str) -> str:
     """Twelve hexadecimal digits over the recipe of layer ``name``, its files, the bases and the machine's authorities."""
     if name not in LAYERS:
         raise LabError(f"There is no image layer {name!r}: choose one of {', '.join(LAYERS)}.")
-    total = hashlib.sha256(repr(LAYERS[name]).encode())
-    if isinstance(LAYERS[name], Bootstrap):
-        total.update(repr((_LEFT_OUT, _sources(LAYERS[name]))).encode())
+    layer = LAYERS[name]
+    total = hashlib.sha256(repr(layer).encode())
+    if isinstance(layer, Bootstrap):
+        total.update(repr((_LEFT_OUT, _sources(layer))).encode())
     for path in _recipe_files(name):
         total.update(f"{path.relative_to(RECIPES)} {stat.S_IMODE(path.stat().st_mode) & 0o111}\0".encode())
         total.update(path.read_bytes())

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Sequence
 
 from .command import run
 from .names import BACKEND_NAME, FRONTEND_NAME, LAB_CACHE, REGISTRY_NAME

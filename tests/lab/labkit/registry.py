@@ -13,10 +13,11 @@ import secrets
 import ssl
 import subprocess
 import sys
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Iterable
+from typing import Optional
 
-from . import layers, pki
+from . import pki
 from .command import LabError, run, say, wait_for
 from .containers import ensure_service
 from .engine import docker
@@ -101,7 +102,7 @@ def push(names: Iterable[str]) -> None:
     PUSHED.write_text(json.dumps(pushed, indent=1))
 
 
-def digest(name: str) -> str | None:
+def digest(name: str) -> Optional[str]:
     """Digest of image ``name`` (``registry.lab.test:5000/…``) in the registry; None if it is not there."""
     repository, _, tag = name.removeprefix(REGISTRY).rpartition(":")
     credentials = base64.b64encode(f"{REGISTRY_USER}:{password()}".encode()).decode()
@@ -126,7 +127,7 @@ def _push_one(name: str) -> str:
     return alias
 
 
-def _pushed() -> dict[str, list[str]]:
+def _pushed() -> dict[str, list[Optional[str]]]:
     """Image name -> [ID of the image that was pushed, digest it got]."""
     try:
         return json.loads(PUSHED.read_text())

@@ -294,6 +294,13 @@ versions:
   sample:
     frontend: v101.1.0
     backend: v101.1.0
+login:
+  description: The built-in super admin's name, and the login providers that the backend lists.
+  returned: outside check mode
+  type: dict
+  sample:
+    admin: toucantoco
+    providers: []
 workers:
   description: Number of web workers, and why.
   returned: success

@@ -56,8 +56,11 @@ class ComposeProject:
         return dict(line.split() for line in output.splitlines() if line.strip())
 
     def up(self, service: str, recreate: bool) -> None:
-        """Create or start one service from the files in the folder, from images that are here already."""
-        self._run(["up", "--detach", "--no-build", "--pull", "never", "--no-deps", *(["--force-recreate"] if recreate else []), service])
+        """Create or start one service from the files in the folder, from images that are here already.
+
+        Not with ``--no-deps``: compose would leave the dependencies out of the hash that it labels the container with.
+        """
+        self._run(["up", "--detach", "--no-build", "--pull", "never", *(["--force-recreate"] if recreate else []), service])
 
     def _run(self, arguments: Sequence[str], text: str = "") -> str:
         argv = ["docker", "compose", "--project-name", self.name, "--project-directory", self.folder, "--progress", "plain", *arguments]

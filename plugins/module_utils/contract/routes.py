@@ -17,4 +17,5 @@ FRONTEND_VERSION_FILE = "/usr/share/nginx/html/tucana-version.txt"  # the same i
 LOGIN = "/login"  # POST username and password as JSON [S:PUBAPI, FE57]
 LOGIN_TOKEN_SHAPE = "token"  # [S:PUBAPI]
 AUTH_PROVIDERS = "/auth/providers"  # no login needed [S:FE57, FAQ]
+AUTH_PROVIDERS_SHAPE = "[].{id: id, type: type, name: name}"  # [S:FE57]
 WEBSOCKET = "/ws"  # [S:SAAGIE, FE57]

@@ -100,6 +100,8 @@ def _global_block() -> str:
             "auto_https disable_redirects",
             "persist_config off",
             "skip_install_trust",
+            # HTTP/3 would need a published UDP port, and would be announced under the port inside the container.
+            _block("servers", ["protocols h1 h2"]).rstrip(),
         ],
     )
 

@@ -24,7 +24,7 @@ from ..core.plan import Step
 from ..core.secrets import NAMES, read_secrets
 from .planner import Desired, Observed, deployed_images, keep_digests, plan_stack, refuse_version_change
 from .request import StackRequest
-from .verification import answered_versions, watch
+from .verification import answered_versions, watch, ways_in
 
 _FILE_MODE = 0o400
 
@@ -192,7 +192,9 @@ class StackEngine:
         self._wait(list(self.request.options.services))
         for kind, image in images.items():
             result["images"][kind]["id"] = self.docker.image_id(str(image))
-        result["versions"] = answered_versions(self.request, self.docker.containers(self.request.project))
+        containers = self.docker.containers(self.request.project)
+        result["versions"] = answered_versions(self.request, containers)
+        result["login"] = {"admin": kinds.DEFAULT_ADMIN, "providers": ways_in(self.request, containers)}
         return result
 
     def _wait(self, wanted: list[str]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from ..api.shapes import evaluate
 from ..containers.docker_engine import Container
@@ -52,16 +53,39 @@ def answered_versions(request: StackRequest, containers: Iterable[Container]) ->
 
     :raises Failure: when their majors differ.
     """
-    addresses = {container.service: container.addresses.get(request.options.network, "") for container in containers}
+    addresses = _addresses(request, containers)
     versions = {}
-    if kinds.FRONTEND in request.options.services:
-        _, text = http_text(kinds.FRONTEND_PORT, routes.FRONTEND_VERSION)(addresses[kinds.COMPOSE_NAMES[kinds.FRONTEND]])
+    if kinds.FRONTEND in addresses:
+        _, text = http_text(kinds.FRONTEND_PORT, routes.FRONTEND_VERSION)(addresses[kinds.FRONTEND])
         versions[kinds.FRONTEND] = text.strip()
-    if kinds.BACKEND in request.options.services:
-        _, text = http_text(backend_port(request.options), routes.BACKEND_ROOT)(addresses[kinds.COMPOSE_NAMES[kinds.BACKEND]])
+    if kinds.BACKEND in addresses:
+        _, text = http_text(backend_port(request.options), routes.BACKEND_ROOT)(addresses[kinds.BACKEND])
         versions[kinds.BACKEND] = str(evaluate(request.version_shape, json.loads(text), "`toucan_stack_version_shape`"))
     _refuse_two_majors(versions)
     return versions
+
+
+def ways_in(request: StackRequest, containers: Iterable[Container]) -> list[dict[str, Any]]:
+    """The login providers that this host's backend lists, each with ``id``, ``type`` and ``name``; none where no backend runs here."""
+    addresses = _addresses(request, containers)
+    if kinds.BACKEND not in addresses:
+        return []
+    status, text = http_text(backend_port(request.options), routes.AUTH_PROVIDERS)(addresses[kinds.BACKEND])
+    try:
+        return list(evaluate(routes.AUTH_PROVIDERS_SHAPE, json.loads(text), "the collection") or [])
+    except ValueError as error:
+        raise Failure(
+            f"The backend's {routes.AUTH_PROVIDERS} answered status {status} and no JSON",
+            "see its log with `docker compose logs backend` in the project's folder",
+            subject=routes.AUTH_PROVIDERS,
+            answer=text[:200],
+        ) from error
+
+
+def _addresses(request: StackRequest, containers: Iterable[Container]) -> dict[str, str]:
+    """Address on the stack's network by product service that runs on this host."""
+    by_name = {container.service: container.addresses.get(request.options.network, "") for container in containers}
+    return {kind: by_name[kinds.COMPOSE_NAMES[kind]] for kind in (kinds.FRONTEND, kinds.BACKEND) if kind in request.options.services}
 
 
 def _refuse_two_majors(versions: Mapping[str, str]) -> None:

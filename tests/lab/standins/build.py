@@ -21,9 +21,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from layering import Variant, write_variants
 
 HERE = Path(__file__).resolve().parent
 CONTENT_LABEL = "toucan.lab.content"
@@ -150,11 +152,10 @@ def local_images(repositories: set[str]) -> dict[str, str]:
     return dict(zip(names, docker("image", "inspect", "--format", form, *names).split()))
 
 
-def build(context: Path, name: str, labels: dict[str, str], *arguments: str) -> None:
+def build(context: Path, name: str, *arguments: str) -> None:
     """Build ``context`` as image ``name``."""
     print(f"building {name}", file=sys.stderr, flush=True)
-    options = [f"--label={key}={value}" for key, value in labels.items()]
-    docker("build", "--force-rm", "-t", name, *options, *arguments, str(context))
+    docker("build", "--force-rm", "-t", name, *arguments, str(context))
 
 
 class Builder:
@@ -162,8 +163,6 @@ class Builder:
 
     def __init__(self, base: str) -> None:
         base_id = docker("image", "inspect", "--format", "{{.Id}}", base).strip()
-        self._base = base
-        self._apps: dict[str, str] = {}
         nginx_key = content_hash([base_id, *NGINX_PACKAGES])
         self._nginx = (f"{LAYERS}-nginx:{nginx_key}", base, NGINX_PACKAGES)
         python_key = content_hash([nginx_key, *PYTHON_PACKAGES])
@@ -176,37 +175,43 @@ class Builder:
     def key(self, image: ProductImage) -> str:
         """Hash of everything that ``image`` is made of."""
         files = [part for item in sorted(image.files().items()) for part in item]
-        return content_hash([self._keys[image.service], image.release.created, *files])
+        made_by = (HERE / "layering.py").read_bytes()
+        return content_hash([self._keys[image.service], made_by, image.release.created, *files])
 
-    def build(self, image: ProductImage, name: str) -> None:
-        """Build ``image`` as ``name``: a tiny layer on the service's own."""
-        app = self._app(image.service)
+    def build(self, service: str, images: Sequence[ProductImage], prefix: str) -> None:
+        """Make ``images`` of one service: each a tiny layer on what they share."""
+        variants = [
+            Variant(
+                image.names(prefix),
+                image.files(),
+                image.release.created,
+                {CONTENT_LABEL: self.key(image), CREATED_LABEL: image.release.created},
+            )
+            for image in images
+        ]
+        app = self._app(service)
+        print(f"making {len(images)} releases of {app}", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory() as folder:
-            context = Path(folder)
-            for path, text in image.files().items():
-                target = context / "root" / path.lstrip("/")
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_text(text, encoding="utf-8")
-            (context / "Dockerfile").write_text(f"FROM {app}\nCOPY root /\n", encoding="utf-8")
-            labels = {CONTENT_LABEL: self.key(image), CREATED_LABEL: image.release.created}
-            build(context, name, labels)
+            saved, made = Path(folder) / "saved.tar", Path(folder) / "made.tar"
+            docker("save", "--output", str(saved), app)
+            write_variants(saved, variants, made)
+            saved.unlink()
+            docker("load", "--input", str(made))
 
     def _app(self, service: str) -> str:
         """Name of the image with the service's files, built when it is missing."""
-        if service not in self._apps:
-            name = f"{LAYERS}-{service}:{self._keys[service]}"
-            if not _exists(name):
-                self._packages(*self._nginx)
-                packages = self._nginx
-                if service == "backend":
-                    self._packages(*self._python)
-                    packages = self._python
-                with tempfile.TemporaryDirectory() as folder:
-                    context = Path(folder) / service
-                    shutil.copytree(HERE / service, context, ignore=shutil.ignore_patterns("__pycache__"))
-                    build(context, name, {}, "--build-arg", f"PACKAGES={packages[0]}")
-            self._apps[service] = name
-        return self._apps[service]
+        name = f"{LAYERS}-{service}:{self._keys[service]}"
+        if not _exists(name):
+            self._packages(*self._nginx)
+            packages, _base, _names = self._nginx
+            if service == "backend":
+                self._packages(*self._python)
+                packages, _base, _names = self._python
+            with tempfile.TemporaryDirectory() as folder:
+                context = Path(folder) / service
+                shutil.copytree(HERE / service, context, ignore=shutil.ignore_patterns("__pycache__"))
+                build(context, name, "--build-arg", f"PACKAGES={packages}")
+        return name
 
     @staticmethod
     def _packages(name: str, base: str, packages: tuple[str, ...]) -> None:
@@ -220,7 +225,7 @@ class Builder:
         ]
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / "Dockerfile").write_text("\n".join(lines) + "\n", encoding="utf-8")
-            build(Path(folder), name, {})
+            build(Path(folder), name)
 
 
 def _exists(name: str) -> bool:
@@ -237,14 +242,12 @@ def main() -> None:
     images = product_images()
     builder = Builder(arguments.base)
     present = local_images({image.repository(arguments.prefix) for image in images})
-    for image in images:
-        first, *others = image.names(arguments.prefix)
-        if present.get(first) != builder.key(image):
-            builder.build(image, first)
-        for name in others:
-            if present.get(name) != builder.key(image):
-                docker("tag", first, name)
-        for name in (first, *others):
+    for service in SERVICES:
+        of_service = [image for image in images if image.service == service]
+        names = {name: builder.key(image) for image in of_service for name in image.names(arguments.prefix)}
+        if any(present.get(name) != key for name, key in names.items()):
+            builder.build(service, of_service, arguments.prefix)
+        for name in names:
             print(name, flush=True)
 
 

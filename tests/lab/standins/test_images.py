@@ -8,8 +8,8 @@
     .cache/standins/bin/pip install pytest requests toucan-client websockets
     .cache/standins/bin/python -m pytest tests/lab/standins/test_images.py
 
-Needs an engine on this machine with the images of build.py and the lab's ``toucan-lab/mongodb`` and
-``toucan-lab/redis``. ``STANDINS_PREFIX`` is the prefix the images were built with. `toucan-client` is the
+Needs an engine on this machine with the images of build.py and the lab's ``toucan-lab/mongodb``, ``redis``
+and ``browser``. ``STANDINS_PREFIX`` is the prefix the images were built with. `toucan-client` is the
 vendor's own client, so the API is looked at by someone who did not write it.
 """
 
@@ -95,22 +95,22 @@ class Stack:
         """Full name of an image of the vendor's."""
         return f"{PREFIX}/{REPOSITORIES[self.dialect]}/{service}:{version}"
 
-    def backend(self, version: str = "v101.1.0", *, instance: str = "main", **environment: str) -> Container:
-        """Start a backend of ``instance``; an upper-case keyword is a variable."""
+    def backend(self, version: str = "v101.1.0", *, alias: str = "backend", **environment: str) -> Container:
+        """Start a backend that answers to ``alias``; an upper-case keyword is a variable."""
         variables = {
             "TOUCAN_DB_ENCRYPTION_SECRET": SECRET,
             "TOUCAN_FRONTEND_URLS": json.dumps([ORIGIN]),
-            **self.connection(instance),
+            **self.connection(),
             **environment,
         }
         options = [item for name, value in variables.items() for item in ("-e", f"{name}={value}")]
         volume = ["-v", f"{self.storage}:/app/storage"]
-        return self.run("backend", self.product("backend", version), *volume, *options)
+        return self.run(alias, self.product("backend", version), *volume, *options)
 
-    def connection(self, instance: str) -> dict[str, str]:
+    def connection(self) -> dict[str, str]:
         """The variables that lead to MongoDB and Redis: none but the instance's name in dialect a."""
         if self.dialect == "a":
-            return {"TOUCAN_INSTANCE_NAME": instance}
+            return {"TOUCAN_INSTANCE_NAME": "main"}
         uri = f"mongodb://{MONGODB_USER}:{MONGODB_PASSWORD}@mongo:27017/?authSource=admin"
         return {
             "TOUCAN_MONGODB_HOST": uri,
@@ -411,6 +411,61 @@ def test_frontend_with_a_mounted_parameter_file(stack: Stack, tmp_path: Path) ->
     url = wait_until_it_answers(frontend)
     assert requests.get(f"{url}/scripts/tc-params.js", timeout=5).text == params.read_text()
     stack.remove(frontend)
+
+
+# What a person does: open the page, log in, read it. Prints the text of each element by id.
+VISIT = """
+import json, sys
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+page, password = sys.argv[1:]
+options = webdriver.ChromeOptions()
+for option in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
+    options.add_argument(option)
+with webdriver.Chrome(options=options, service=webdriver.ChromeService("/usr/bin/chromedriver")) as browser:
+    browser.get(page)
+    text = lambda name: browser.find_element(By.ID, name).text
+    browser.find_element(By.ID, "username").send_keys("toucantoco")
+    browser.find_element(By.ID, "password").send_keys(password)
+    browser.find_element(By.ID, "login").click()
+    done = lambda _: text("error") or (text("apps") and text("ws") != "connecting" and "backend" in text("version"))
+    WebDriverWait(browser, 20).until(done)
+    print(json.dumps({name: text(name) for name in ("who", "apps", "ws", "version", "version-warning", "error")}))
+"""
+
+
+def visit(stack: Stack, frontend_version: str, password: str) -> dict[str, str]:
+    """What the page of a new frontend shows in a browser after a login."""
+    api = ["-e", "API_BASEROUTE=http://page-api"]
+    frontend = stack.run("frontend", stack.product("frontend", frontend_version), *api)
+    url = wait_until_it_answers(frontend)
+    browser = ("run", "--rm", "--network", stack.network, lab_image("browser"), "python3", "-c", VISIT)
+    shown = docker(*browser, url, password)
+    stack.remove(frontend)
+    return json.loads(shown.splitlines()[0])
+
+
+def test_the_page_in_a_browser(stack: Stack) -> None:
+    backend = stack.backend(alias="page-api", TOUCAN_FRONTEND_URLS="[]")
+    url = wait_until_it_answers(backend)
+    admin = bearer(url, "toucantoco", stack.password)
+    requests.post(f"{url}/small-apps", json={"name": "On The Page"}, headers=admin, timeout=10)
+
+    shown = visit(stack, "v101.0.0", stack.password)
+    assert "On The Page" in shown.pop("apps").splitlines()
+    assert shown == {
+        "who": "toucantoco (SUPER_ADMIN)",
+        "ws": "open",
+        "version": "frontend v101.0.0, backend v101.1.0",
+        "version-warning": "",
+        "error": "",
+    }
+    other_major = visit(stack, "v100.1.0", stack.password)
+    assert other_major["version-warning"] == "frontend v100.1.0 and backend v101.1.0 do not fit together"
+    refused = visit(stack, "v101.1.0", "wrong")
+    assert refused["error"] == "/login: 401 Login failed. Invalid username or password"
+    stack.remove(backend)
 
 
 def test_never_healthy(stack: Stack) -> None:

@@ -6,11 +6,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import io
+import json
 import sys
+import tarfile
 from pathlib import Path
 
 BUILD = Path(__file__).resolve().parents[2] / "lab/standins/build.py"
+sys.path.insert(0, str(BUILD.parent))
 _spec = importlib.util.spec_from_file_location("standins_build", BUILD)
 assert _spec is not None and _spec.loader is not None
 build = importlib.util.module_from_spec(_spec)
@@ -59,3 +64,65 @@ def test_the_hash_sees_contents_names_and_executable_bits(tmp_path: Path) -> Non
     (tmp_path / "__pycache__").mkdir()
     (tmp_path / "__pycache__/x.pyc").write_bytes(b"x")
     assert key() == keys[-1]
+
+
+BASE_LAYER = b"the layer of the base image"
+BASE_CONFIG = {
+    "architecture": "amd64",
+    "os": "linux",
+    "created": "2026-11-23T00:00:00Z",
+    "config": {"Entrypoint": ["/run"], "Labels": {"kept": "yes"}},
+    "history": [{"created_by": "base"}],
+    "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(BASE_LAYER).hexdigest()]},
+}
+
+
+def save_base(path: Path) -> None:
+    """An archive as ``docker save`` writes it."""
+    members = {
+        "base.json": json.dumps(BASE_CONFIG).encode(),
+        "base/layer.tar": BASE_LAYER,
+        "manifest.json": json.dumps([{"Config": "base.json", "RepoTags": ["base:1"], "Layers": ["base/layer.tar"]}]).encode(),
+    }
+    with tarfile.open(path, "w") as archive:
+        for name, data in members.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+
+
+def test_a_variant_is_the_base_with_one_dated_layer_more(tmp_path: Path) -> None:
+    saved, made = tmp_path / "saved.tar", tmp_path / "made.tar"
+    save_base(saved)
+    days = ("2026-08-27T08:00:00Z", "2026-09-24T08:00:00Z")
+    variants = [build.Variant([f"x:{day[:4]}"], {"/app/release": day}, day, {"new": day}) for day in days]
+    build.write_variants(saved, variants, made)
+
+    with tarfile.open(made) as archive:
+
+        def read(name: str) -> bytes:
+            content = archive.extractfile(name)
+            assert content is not None
+            return content.read()
+
+        manifest = json.loads(read("manifest.json"))
+        for variant, entry in zip(variants, manifest):
+            config = json.loads(read(entry["Config"]))
+            assert entry["RepoTags"] == list(variant.names)
+            assert config["created"] == variant.created
+            assert config["config"] == {"Entrypoint": ["/run"], "Labels": {"kept": "yes", "new": variant.created}}
+            assert len(config["history"]) == 2
+            layers = [read(name) for name in entry["Layers"]]
+            assert layers[0] == BASE_LAYER
+            assert config["rootfs"]["diff_ids"] == ["sha256:" + hashlib.sha256(layer).hexdigest() for layer in layers]
+            with tarfile.open(fileobj=io.BytesIO(layers[1])) as layer:
+                assert layer.getnames() == ["app/release"]
+                assert layer.getmember("app/release").uid == 0
+    assert len({entry["Config"] for entry in manifest}) == 2
+
+    again = tmp_path / "again.tar"
+    build.write_variants(saved, variants, again)
+    with tarfile.open(again) as archive:
+        content = archive.extractfile("manifest.json")
+        assert content is not None
+        assert json.loads(content.read()) == manifest

@@ -44,12 +44,14 @@ class ActionModule(ActionBase):
         before = time.time()
         answer = self._execute_module(module_name=MODULE, module_args=self._task.args, task_vars=variables)
         after = time.time()
+        # Between module and action alone; the module has judged the type of the limit and filled in its default.
+        host_time, clock_limit = answer.pop("host_time", 0.0), answer.pop("clock_limit", 0.0)
         result.update(answer)
         if "checks" not in answer:
             return result
         checks = [
             self._variables(variables),
-            check_clock(before, answer["host_time"], after, self._clock_limit(answer)),
+            check_clock(before, host_time, after, clock_limit),
             *(Check(**facts) for facts in answer["checks"]),
         ]
         result["checks"] = [check.facts() for check in checks]
@@ -64,7 +66,3 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail("`allowed_variables` is no list; write the names as a list in `toucan_host_allowed_variables`.")
         known = PLAYBOOK_VARIABLES | option_names(Path(__file__).resolve().parents[2] / "roles")
         return check_variables(used, known, allowed)
-
-    def _clock_limit(self, answer: dict[str, Any]) -> float:
-        # The module has judged the type and filled in the default.
-        return float(answer["invocation"]["module_args"]["maximum_clock_skew_s"])

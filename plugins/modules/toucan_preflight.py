@@ -157,7 +157,12 @@ def main() -> None:
     except Failure as failure:
         module.finish_failed(failure)
     # Failed checks do not fail the module: the action plugin adds the controller's own and tells all in one message.
-    module.exit_json(changed=False, checks=[check.facts() for check in checks], host_time=time.time())
+    module.exit_json(
+        changed=False,
+        checks=[check.facts() for check in checks],
+        host_time=time.time(),
+        clock_limit=module.params["maximum_clock_skew_s"],
+    )
 
 
 if __name__ == "__main__":

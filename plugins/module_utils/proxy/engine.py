@@ -291,14 +291,13 @@ class ProxyEngine:
     def report(self, observed: Observed, applied: bool) -> dict[str, Any]:
         image = self._desired.image
         result: dict[str, Any] = {
-            "image": {"name": image.name, "tag": image.tag, "digest": image.digest},
+            "image": {"name": image.name, "tag": image.tag, "digest": image.digest, "id": self.docker.image_id(str(image)) if self._has_engine else ""},
             "urls": [site.url for site in self.request.options.sites],
             "internal_ca": "",
             "certificate": _described(self.request.certificate),
             "warnings": self.warnings,
         }
         if applied:
-            result["image"]["id"] = self.docker.image_id(str(image))
             self._wait_for_users(result)
         return result
 

@@ -184,14 +184,15 @@ class StackEngine:
             "workers": {"count": self.request.workers.count, "reason": self.request.workers.reason},
             "compose": {"project": self.request.project, "directory": self.request.options.directory, "network": self.request.options.network},
             "services": list(self.request.options.services),
-            "images": {kind: {"name": image.name, "tag": image.tag, "digest": image.digest} for kind, image in images.items()},
+            "images": {
+                kind: {"name": image.name, "tag": image.tag, "digest": image.digest, "id": self.docker.image_id(str(image)) if self._has_engine else ""}
+                for kind, image in images.items()
+            },
             "versions": {},
         }
         if not applied:
             return result
         self._wait(list(self.request.options.services))
-        for kind, image in images.items():
-            result["images"][kind]["id"] = self.docker.image_id(str(image))
         containers = self.docker.containers(self.request.project)
         result["versions"] = answered_versions(self.request, containers)
         result["login"] = {"admin": kinds.DEFAULT_ADMIN, "providers": ways_in(self.request, containers)}

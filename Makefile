@@ -7,7 +7,7 @@ HOST   ?= host1
 RUN    := $(PYTHON) tests/run.py $(if $(KEEP_LAB),--keep-lab)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint sanity package unit integration lab-up lab-down lab-shell build clean
+.PHONY: help setup demo test lint sanity package unit integration bench lab-up lab-down lab-shell build clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "%-40s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ test: ## Run all tests
 
 lint sanity package unit integration: ## Run one stage of the tests
 	@$(RUN) $@
+
+bench: setup ## Measure, as ratios in one run, on a host of the lab
+	@$(MAIN) tests/bench/bench.py
 
 lab-up: setup ## Start the lab with HOSTS=n hosts
 	@$(MAIN) tests/lab/lab.py up --hosts $(HOSTS)

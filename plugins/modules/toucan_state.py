@@ -10,7 +10,7 @@ module: toucan_state
 short_description: Read or record what is true of the Toucan stack on a host
 version_added: 0.1.0
 author:
-  - toucan.selfhosted contributors (@ToucanToco)
+  - toucan.selfhosted contributors (!UNKNOWN)
 description:
   - Reads the state file of a host, and records in it what its options give.
   - With neither O(instance_id) nor a value it only reads.

@@ -10,7 +10,7 @@ module: toucan_version
 short_description: Tell which versions of Toucan run, and whether they fit together
 version_added: 0.1.0
 author:
-  - toucan.selfhosted contributors (@ToucanToco)
+  - toucan.selfhosted contributors (!UNKNOWN)
 description:
   - Asks the frontend and the backend for their versions over HTTP. Neither needs a login.
   - On a managed host no option is needed, since the state file knows the URLs. Anywhere else give O(frontend_url) and O(backend_url).

@@ -23,6 +23,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 from layering import Variant, write_variants
@@ -31,6 +32,8 @@ HERE = Path(__file__).resolve().parent
 CONTENT_LABEL = "toucan.lab.content"
 CREATED_LABEL = "org.opencontainers.image.created"
 LAYERS = "toucan-lab/standin"
+# Caches that tools leave beside the sources.
+NOT_SHIPPED = ("__pycache__", ".*_cache")
 
 # Debian trixie. nginx serves both; the rest is what the backend runs on.
 NGINX_PACKAGES = ("nginx-light",)
@@ -118,7 +121,7 @@ def content_hash(parts: Iterable[str | bytes]) -> str:
 def folder_parts(folder: Path) -> Iterator[str | bytes]:
     """Paths, modes and contents of the files below ``folder``."""
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
+        if path.is_file() and not any(fnmatch(part, pattern) for part in path.parts for pattern in NOT_SHIPPED):
             yield str(path.relative_to(folder))
             yield oct(path.stat().st_mode & 0o111)
             yield path.read_bytes()
@@ -203,13 +206,13 @@ class Builder:
         name = f"{LAYERS}-{service}:{self._keys[service]}"
         if not _exists(name):
             self._packages(*self._nginx)
-            packages, _base, _names = self._nginx
+            packages = self._nginx[0]
             if service == "backend":
                 self._packages(*self._python)
-                packages, _base, _names = self._python
+                packages = self._python[0]
             with tempfile.TemporaryDirectory() as folder:
                 context = Path(folder) / service
-                shutil.copytree(HERE / service, context, ignore=shutil.ignore_patterns("__pycache__"))
+                shutil.copytree(HERE / service, context, ignore=shutil.ignore_patterns(*NOT_SHIPPED))
                 build(context, name, "--build-arg", f"PACKAGES={packages}")
         return name
 

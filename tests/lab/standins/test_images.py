@@ -312,6 +312,9 @@ def test_only_a_super_admin_reads_the_settings(url: str, admin: dict[str, str]) 
     bob = bearer(url, user["username"], user["password"])
     assert requests.get(f"{url}/instance_settings", headers=bob, timeout=5).status_code == 403
     assert requests.get(f"{url}/small-apps", headers=bob, timeout=5).ok
+    for wrong in ({"roles": 1}, {"roles": ["KING"]}, {"privileges": []}, {"username": ""}, {"password": None}):
+        assert requests.post(f"{url}/users", json={**user, **wrong}, headers=admin, timeout=5).status_code == 400, wrong
+    assert "exists" in requests.post(f"{url}/users", json=user, headers=admin, timeout=5).json()["details"]
     promoted = {"username": "eve", "password": "x", "roles": ["SUPER_ADMIN"]}
     assert requests.post(f"{url}/users", json=promoted, headers=bob, timeout=5).status_code == 403
 

@@ -176,6 +176,7 @@ LOCAL = {"type": "local", "name": "Toucan"}
         ([], "not an object"),
         ({"auth_providers": {}}, "not a list"),
         ({"auth_providers": [{"id": "x", "type": "LDAP"}]}, "has no type"),
+        ({"auth_providers": [{"id": {}, "type": "OIDC"}]}, "its id is no text"),
         ({"auth_providers": [LOCAL, LOCAL]}, "twice"),
     ],
 )

@@ -61,8 +61,9 @@ def test_the_hash_sees_contents_names_and_executable_bits(tmp_path: Path) -> Non
     script.rename(tmp_path / "walk.sh")
     keys.append(key())
     assert len(set(keys)) == 4
-    (tmp_path / "__pycache__").mkdir()
-    (tmp_path / "__pycache__/x.pyc").write_bytes(b"x")
+    for cache in ("__pycache__", ".mypy_cache"):
+        (tmp_path / cache).mkdir()
+        (tmp_path / cache / "x").write_bytes(b"x")
     assert key() == keys[-1]
 
 

@@ -21,6 +21,7 @@ CITATION = re.compile(r"product-facts (?P<section>\d+(?:\.\d+)?)(?: \[(?P<source
 ROUTE_METHODS = {"route", "get", "post", "put", "patch", "delete"}
 # Tags that are no row of the table of sources.
 TAGS = {"FAQ", "INF", "GUESS", "UNKNOWN"}
+BRACKET = re.compile(r"product-facts [\d.]+ \[([^\]]+)\]|\[((?:S:|(?:FAQ|INF|GUESS|UNKNOWN)\b)[^\]]*)\]")
 # What only the product can have told: its variables and the paths inside its images.
 BELIEF = re.compile(r"TOUCAN_[A-Z]|/app/|/usr/share/nginx")
 # Files of the images that cannot carry a comment.
@@ -51,9 +52,9 @@ def source_keys(contract: str) -> set[str]:
 
 
 def cited_sources(text: str) -> Iterator[str]:
-    """Every source key or tag that the citations in ``text`` name."""
-    for bracket in re.findall(r"\[((?:S:)?[A-Z][A-Za-z0-9:, ]*)\]", text):
-        for source in bracket.split(","):
+    """Every source key or tag that ``text`` names in brackets, after a section of the facts or by itself."""
+    for after_section, alone in BRACKET.findall(text):
+        for source in (after_section or alone).split(","):
             yield source.strip().removeprefix("S:")
 
 
@@ -148,4 +149,5 @@ def test_the_checks_find_what_they_look_for() -> None:
     assert uncited_blocks("# product-facts 2.2 [S:FE57]\n" + route) == []
     assert collection_imports("from ansible_collections.toucan.selfhosted import x") != set()
     assert list(cited_sources("# product-facts 1.1 [S:RTD, NOSUCH]")) == ["RTD", "NOSUCH"]
+    assert list(cited_sources("# product-facts 1.1 [NOSUCH]; prints [APPLIED], [INF]")) == ["NOSUCH", "INF"]
     assert source_keys("## Sources\n\n| key | source |\n| --- | --- |\n| RTD | a |\n\n## Next\n| HELM | b |") == {"RTD"}

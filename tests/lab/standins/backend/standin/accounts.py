@@ -52,20 +52,26 @@ def list_users(databases: InstanceDatabases) -> list[dict[str, Any]]:
     return [_public(stored) for stored in databases.instance["users"].find().sort("_id")]
 
 
+def checked_fields(body: dict[str, Any]) -> dict[str, Any]:
+    """``username``, ``password``, ``roles``, ``groups``, ``privileges`` and ``auth_type`` of a new user; raise UserError."""
+    # product-facts 2.2 [S:PUBAPI]
+    defaults = {"roles": ["USER"], "groups": [], "privileges": {}, "auth_type": "local_set_by_admin"}
+    fields = defaults | {name: body[name] for name in ("username", "password", *defaults) if name in body}
+    for name, expected in {"username": str, "password": str, "auth_type": str, "groups": list, "privileges": dict}.items():
+        if not isinstance(fields.get(name), expected):
+            raise UserError(f"{name} of the user is missing or no {expected.__name__}")
+    roles = fields["roles"]
+    if not fields["username"] or not isinstance(roles, list) or any(role not in ROLES for role in roles):
+        raise UserError(f"the username is empty, or roles is {roles!r}, not a list of {', '.join(ROLES)}")
+    return fields
+
+
 def create(databases: InstanceDatabases, fields: dict[str, Any]) -> dict[str, Any]:
-    """Create a user of ``username``, ``password``, ``roles``, ``groups``, ``privileges``; raise UserError."""
-    username, password = fields.get("username"), fields.get("password")
-    roles = fields.get("roles", ["USER"])
-    if not isinstance(username, str) or not username or not isinstance(password, str):
-        raise UserError("a user needs the texts username and password")
-    if not isinstance(roles, list) or not set(roles) <= set(ROLES):
-        raise UserError(f"roles is {roles!r}, not a list of {ROLES}")
-    if find(databases, username):
-        raise UserError(f"user {username!r} exists")
-    document = _document(username, password, roles)
-    document["groups"] = fields.get("groups", [])
-    document["privileges"] = fields.get("privileges", {})
-    document["auth_type"] = fields.get("auth_type", "local_set_by_admin")
+    """Create a user of ``checked_fields``; raise UserError when it exists."""
+    if find(databases, fields["username"]):
+        raise UserError(f"user {fields['username']!r} exists")
+    document = _document(fields["username"], fields["password"], fields["roles"])
+    document |= {name: fields[name] for name in ("groups", "privileges", "auth_type")}
     databases.instance["users"].insert_one(document)
     return _public(document)
 

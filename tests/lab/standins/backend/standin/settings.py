@@ -29,9 +29,9 @@ def settings_problems(settings: Any) -> list[str]:
     if not isinstance(providers, list):
         return ["auth_providers is not a list"]
     wrong = [
-        f"auth_providers[{index}] has no type of {', '.join(PROVIDER_TYPES)}"
+        f"auth_providers[{index}] has no type of {', '.join(PROVIDER_TYPES)}, or its id is no text"
         for index, provider in enumerate(providers)
-        if not isinstance(provider, dict) or provider.get("type") not in PROVIDER_TYPES
+        if not isinstance(provider, dict) or provider.get("type") not in PROVIDER_TYPES or not isinstance(provider.get("id", ""), str)
     ]
     if wrong:
         return wrong

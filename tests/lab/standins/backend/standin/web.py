@@ -118,10 +118,9 @@ def current_user() -> dict[str, Any] | None:
     if authorization and authorization.type == "basic" and backend().dialect.basic_auth:
         username = authorization.username or ""
         valid = log_in(username, authorization.password or "")
-    else:
-        username = secrets.token_username(token, backend().config.jwt_secret) if token else None
-        valid = username is not None
-    return accounts.find(backend().databases, username) if valid else None
+        return accounts.find(backend().databases, username) if valid else None
+    named = secrets.token_username(token, backend().config.jwt_secret) if token else None
+    return accounts.find(backend().databases, named) if named else None
 
 
 def log_in(username: str, password: str) -> bool:
@@ -250,7 +249,8 @@ def put_instance_settings() -> flask.Response:
 
 def stored_settings() -> dict[str, Any]:
     """The settings object; the first migration made it."""
-    return backend().databases.instance["settings"].find_one({"_id": "instance"})["settings"]
+    document = backend().databases.instance["settings"].find_one({"_id": "instance"})
+    return document["settings"]
 
 
 # product-facts 2.2 [S:FE57]
@@ -344,7 +344,7 @@ def post_source(small_app: str) -> flask.Response:
     known_small_app(small_app)
     upload = next(iter(flask.request.files.values()), None)
     name = secure_filename(upload.filename or "") if upload else ""
-    if not name:
+    if upload is None or not name:
         return refusal(400, "Bad Request", details="the body holds no named file")
     return answer(backend().small_apps.store_source(small_app, name, upload.stream))
 
@@ -362,10 +362,10 @@ def get_users() -> flask.Response:
 @needs(*ADMINS)
 def post_user() -> flask.Response:
     """Create a user."""
-    fields = json_object()
-    if "SUPER_ADMIN" in fields.get("roles", []) and "SUPER_ADMIN" not in flask.g.user["roles"]:
-        return refusal(403, "Forbidden")
     try:
+        fields = accounts.checked_fields(json_object())
+        if "SUPER_ADMIN" in fields["roles"] and "SUPER_ADMIN" not in flask.g.user["roles"]:
+            return refusal(403, "Forbidden")
         return answer(accounts.create(backend().databases, fields))
     except accounts.UserError as error:
         return refusal(400, "Bad Request", details=str(error))

@@ -254,7 +254,8 @@ class EnvironmentEngine:
         # Variables of an environment or interpreter that runs this module must not lead the new one astray.
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON") and name != "VIRTUAL_ENV"}
         try:
-            done = subprocess.run(
+            # The library runs without Ansible too, so there is no run_command.
+            done = subprocess.run(  # pylint: disable=ansible-bad-function
                 command,
                 env={**inherited, **(extra_environment or {})},
                 stdin=subprocess.DEVNULL,
@@ -309,7 +310,8 @@ def plan_environment(path: str, host: HostPython, observed: Environment, package
 def probe_python(executable: str) -> HostPython:
     """Version and abilities of the Python at ``executable``. :raises Failure: when there is none that runs."""
     try:
-        done = subprocess.run([executable, "-I", "-c", _PROBE], capture_output=True, timeout=60, check=True)
+        # The library runs without Ansible too, so there is no run_command.
+        done = subprocess.run([executable, "-I", "-c", _PROBE], capture_output=True, timeout=60, check=True)  # pylint: disable=ansible-bad-function
         answer = json.loads(done.stdout)
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         raise Failure(

@@ -59,6 +59,11 @@ class Run:
         assert self.code == 0, self.output
         return self
 
+    def changed_nothing(self) -> Run:
+        """This run, if it succeeded and changed nothing."""
+        assert self.succeeded().recap["changed"] == 0, self.output
+        return self
+
     def refused(self, *words: str) -> Run:
         """This run, if it failed with all of `words` in its message."""
         assert self.code != 0, self.output
@@ -167,13 +172,12 @@ class TestDebian13:
 
     def test_a_second_run_changes_nothing_in_few_tasks(self, host: Host) -> None:
         started = host.shell("systemctl show -p ActiveEnterTimestampMonotonic docker")
-        recap = host.apply().succeeded().recap
-        assert recap["changed"] == 0
+        recap = host.apply().changed_nothing().recap
         assert recap["ok"] + recap["skipped"] <= TASKS_OF_A_SECOND_RUN
         assert host.shell("systemctl show -p ActiveEnterTimestampMonotonic docker") == started
 
     def test_check_mode_on_the_finished_host_has_nothing_to_do(self, host: Host) -> None:
-        assert host.apply("--check", "--diff").succeeded().recap["changed"] == 0
+        host.apply("--check", "--diff").changed_nothing()
 
     def test_the_system_and_the_engine_trust_the_ca(self, host: Host) -> None:
         registry = host.lab["lab_registry"]
@@ -191,7 +195,7 @@ class TestDebian13:
         restarted = host.shell("systemctl show -p ActiveEnterTimestampMonotonic docker")
         assert restarted != started
         assert json.loads(host.shell("cat /etc/docker/daemon.json")) == {"log-driver": "json-file", "log-opts": {"max-file": "2", "max-size": "10m"}}
-        assert host.apply(toucan_host_docker_configuration=configuration).succeeded().recap["changed"] == 0
+        host.apply(toucan_host_docker_configuration=configuration).changed_nothing()
         assert host.shell("systemctl show -p ActiveEnterTimestampMonotonic docker") == restarted
 
     def test_a_configuration_that_the_engine_refuses_is_not_written(self, host: Host) -> None:
@@ -237,4 +241,4 @@ class TestDebian12:
         target = f"{PLUGIN_FOLDER}/docker-compose"
         host.shell(f"mkdir -p {PLUGIN_FOLDER} && cat > {target} && chmod 755 {target}", stdin=plugin)
         host.apply(toucan_host_docker_source="none").succeeded()
-        assert host.apply(toucan_host_docker_source="none").succeeded().recap["changed"] == 0
+        host.apply(toucan_host_docker_source="none").changed_nothing()

@@ -56,6 +56,8 @@ _value:
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.routes import LOCAL_PROVIDER
+
 _WIDTH = 12
 
 
@@ -88,7 +90,7 @@ def _login_lines(login: Mapping[str, Any], secrets_path: str) -> list[str]:
     if not login:
         return []
     lines = [_line("Log in", f"as {login['admin']}, password: `admin_password` in {secrets_path}")]
-    others = [f"{item.get('name') or item.get('id')} ({item.get('type')})" for item in login.get("providers") or [] if item.get("type") != "local"]
+    others = [f"{item.get('name') or item.get('id')} ({item.get('type')})" for item in login.get("providers") or [] if item.get("type") != LOCAL_PROVIDER]
     return lines + ([_line("", f"or through {', '.join(others)}")] if others else [])
 
 

@@ -353,12 +353,12 @@ def argument_spec() -> dict[str, Any]:
         frontend_url=dict(type="str", required=True),
         backend_url=dict(type="str", required=True),
         instance_name=dict(type="str", default="toucan"),
-        log_level=dict(type="str", choices=["DEBUG", "INFO", "WARNING", "ERROR"], default="INFO"),
+        log_level=dict(type="str", choices=list(environment.LOG_LEVELS), default="INFO"),
         cross_origins=dict(type="list", elements="str", default=[]),
         mail=dict(
             type="dict",
             options=dict(
-                provider=dict(type="str", choices=["smtp", "sendgrid"], default="smtp"),
+                provider=dict(type="str", choices=list(environment.MAIL_PROVIDERS), default=environment.MAIL_PROVIDERS[0]),
                 host=dict(type="str"),
                 port=dict(type="int"),
                 login=dict(type="str"),

@@ -5,4 +5,5 @@
 
 A constant's comment gives its source: ``[S:KEY]`` a public source, ``[FAQ]`` the vendor's FAQ, ``[INF]`` inferred, ``[GUESS]`` plausible,
 ``[IMAGE]`` the convention of a public image. What is a guess or unknown is an option with a default, never used without one.
+``[OURS]`` marks words and choices of the collection itself: they are no belief, and other code may use them freely.
 """

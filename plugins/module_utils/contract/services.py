@@ -5,15 +5,14 @@
 
 from __future__ import annotations
 
-FRONTEND = "frontend"
-BACKEND = "backend"
-MONGODB = "mongodb"
-REDIS = "redis"
-PROXY = "proxy"
-
-# Our own vocabulary: groups `toucan_<kind>` and keys of every mapping by service. No belief.
-KINDS = (FRONTEND, BACKEND, MONGODB, REDIS)
-ALL_KINDS = (*KINDS, PROXY)
+# Our own vocabulary: groups `toucan_<kind>` and keys of every mapping by service.
+FRONTEND = "frontend"  # [OURS]
+BACKEND = "backend"  # [OURS]
+MONGODB = "mongodb"  # [OURS]
+REDIS = "redis"  # [OURS]
+PROXY = "proxy"  # [OURS]
+KINDS = (FRONTEND, BACKEND, MONGODB, REDIS)  # [OURS]
+ALL_KINDS = (*KINDS, PROXY)  # [OURS]
 
 COMPOSE_NAMES = {  # also host names on the compose network; the backend expects the databases' unless told otherwise [S:RTD, SAAGIE]
     FRONTEND: "frontend",

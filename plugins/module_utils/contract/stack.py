@@ -20,14 +20,15 @@ from . import environment as env
 from . import services as kinds
 from .workers import Workers
 
-COMPOSE_FILE = "compose.yaml"
-SECRETS_FILE = "compose.override.yaml"
-REDIS_CONFIG = "redis/redis.conf"
-MONGODB_PASSWORD = "mongodb/password"
+COMPOSE_FILE = "compose.yaml"  # [OURS]
+SECRETS_FILE = "compose.override.yaml"  # [OURS]
+REDIS_CONFIG = "redis/redis.conf"  # [OURS]
+MONGODB_PASSWORD = "mongodb/password"  # [OURS]
 _REDIS_MOUNT = "/usr/local/etc/redis"  # where the image's documentation puts a configuration [IMAGE]
-_MONGODB_MOUNT = "/run/toucan"
+_REDIS_SERVER = "redis-server"  # [IMAGE]
+_MONGODB_MOUNT = "/run/toucan"  # [OURS]
 # What is under our control is hardened fully; the vendor's images run as the vendor ships them.
-_HARDENED = {"read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges:true"]}
+_HARDENED = {"read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges:true"]}  # [OURS]
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def escape(value: Any) -> Any:
 
 def backend_port(options: StackOptions) -> int:
     """The port the backend's container answers on."""
-    bare = env.encode(options.backend_env.get(env.INNER_NGINX, "")).lower() == "off"
+    bare = env.encode(options.backend_env.get(env.INNER_NGINX, "")).lower() == env.INNER_NGINX_OFF
     return kinds.BACKEND_BARE_PORT if bare else kinds.BACKEND_PORT
 
 
@@ -196,7 +197,7 @@ def _redis(options: StackOptions, workers: Workers) -> dict[str, Any]:
     return {
         **_HARDENED,
         "user": "{}:{}".format(*kinds.REDIS_OWNER),
-        "command": ["redis-server", f"{_REDIS_MOUNT}/{os.path.basename(REDIS_CONFIG)}"],
+        "command": [_REDIS_SERVER, f"{_REDIS_MOUNT}/{os.path.basename(REDIS_CONFIG)}"],
         "volumes": [f"{options.directory}/{os.path.dirname(REDIS_CONFIG)}:{_REDIS_MOUNT}:ro"],
         # A broker and a cache: nothing in it needs saving.
         "tmpfs": ["{}:mode=0700,uid={},gid={}".format(kinds.REDIS_DATA, *kinds.REDIS_OWNER)],

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 MEMORY_PER_WORKER_MB = 400  # no public figure, so an option [GUESS]
-# Celery, nginx and the databases live beside the workers; the share is ours, an option of the role.
-MEMORY_SHARE = 0.5
+# Celery, nginx and the databases live beside the workers.
+MEMORY_SHARE = 0.5  # [OURS]
 
 
 @dataclass(frozen=True)

@@ -61,16 +61,20 @@ class ToucanModule(AnsibleModule):
         if not missing:
             return True
         python = self.state().get("python") or DEFAULT_PYTHON
-        if has_respawned() or not os.path.exists(python):
-            if self.check_mode and not has_respawned():
-                return False
-            self.finish_failed(
-                Failure(
-                    f"{self._name} needs the Python libraries {', '.join(missing)}, which {python} does not have",
-                    "run role `toucan_host` on this host first, or record the right environment with `toucan_state`",
-                    subject=python,
-                )
+        if not has_respawned() and os.path.exists(python):
+            self._respawn(python)
+        if self.check_mode and not has_respawned():
+            return False
+        self.finish_failed(
+            Failure(
+                f"{self._name} needs the Python libraries {', '.join(missing)}, which {python} does not have",
+                "run role `toucan_host` on this host first, or record the right environment with `toucan_state`",
+                subject=python,
             )
+        )
+
+    def _respawn(self, python: str) -> NoReturn:
+        """Start again under another interpreter, and end with what that one ends with."""
         size = len(json.dumps(self.params, default=str))
         if size > _RESPAWN_LIMIT:
             self.finish_failed(
@@ -81,3 +85,4 @@ class ToucanModule(AnsibleModule):
                 )
             )
         respawn_module(python)
+        raise SystemExit

@@ -18,8 +18,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from labrun.hosts import LAB, Host, lab_command  # noqa: E402
-from toolchain.places import CACHE, ROOT  # noqa: E402
+from labrun.hosts import LAB, Host, lab_command
+from toolchain.places import CACHE, ROOT
 
 HOST = "host1"
 SITE_RUNS = 3
@@ -71,7 +71,13 @@ def bench_version(host: Host) -> dict[str, float]:
         ours.append(seconds(lambda: ad_hoc("toucan.selfhosted.toucan_version")))
         requests.append(float(host.shell(REQUESTS)))
     stat, version, network = (statistics.median(times) for times in (theirs, ours, requests))
-    return {"stat_seconds": stat, "version_seconds": version, "request_seconds": network, "ratio": version / stat, "ratio_without_requests": (version - network) / stat}
+    return {
+        "stat_seconds": stat,
+        "version_seconds": version,
+        "request_seconds": network,
+        "ratio": version / stat,
+        "ratio_without_requests": (version - network) / stat,
+    }
 
 
 def main() -> None:

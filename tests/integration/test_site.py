@@ -113,5 +113,6 @@ def test_only_what_changed_is_started_anew(host: Host) -> None:
 
 
 def test_the_versions_are_answered_ad_hoc(host: Host) -> None:
-    run = host.play([{"name": "Ask", "toucan.selfhosted.toucan_version": {}, "register": "answer"}, {"name": "Tell", "ansible.builtin.debug": {"var": "answer.summary"}}])
+    ask = {"name": "Ask", "toucan.selfhosted.toucan_version": {}, "register": "answer"}
+    run = host.play([ask, {"name": "Tell", "ansible.builtin.debug": {"var": "answer.summary"}}])
     assert "Frontend v101.1.0 and backend v101.1.0 fit together." in run.succeeded().text

@@ -16,8 +16,8 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from labrun.hosts import LAB, Host, lab_command, lab_facts, site_variables, user_shell  # noqa: E402
-from toolchain.places import ROOT  # noqa: E402
+from labrun.hosts import LAB, Host, lab_command, lab_facts, site_variables, user_shell
+from toolchain.places import ROOT
 
 HOST = "host1"
 

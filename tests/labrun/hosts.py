@@ -110,7 +110,8 @@ class Host:
 
     def containers(self) -> dict[str, str]:
         """ID by name of every container."""
-        return {name: identity for identity, name in (line.split() for line in self.shell("docker ps -a --no-trunc --format '{{.ID}} {{.Names}}'").splitlines())}
+        lines = self.shell("docker ps -a --no-trunc --format '{{.Names}} {{.ID}}'").splitlines()
+        return dict(line.split() for line in lines)
 
     def playbook(self, playbook: str | Path, *arguments: str, variables: Mapping[str, Any] | None = None, ansible: Path | None = None) -> Run:
         """Run a playbook against this host alone, with extra variables from a file.

@@ -16,7 +16,7 @@ from ..core.files import read_bytes
 try:
     import yaml
 except ImportError:
-    yaml = None
+    yaml = None  # type: ignore[assignment]
 
 _BANNER = "# Managed by the Ansible collection toucan.selfhosted: changes made here by hand are undone by its next run.\n"
 

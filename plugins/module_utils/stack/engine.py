@@ -18,8 +18,8 @@ from ..containers.health import wait_until_healthy
 from ..contract import services as kinds
 from ..contract.releases import Image, refuse_mixed_majors
 from ..contract.stack import COMPOSE_FILE, SECRETS_FILE, Definition, MountedFile, StackOptions, define, refuse_incomplete
-from ..core.folders import Folder, make_folder, observe_folder
 from ..core.files import is_populated, read_bytes, write_atomic
+from ..core.folders import Folder, make_folder, observe_folder
 from ..core.plan import Step
 from ..core.secrets import NAMES, read_secrets
 from .planner import Desired, Observed, deployed_images, keep_digests, plan_stack, refuse_version_change

@@ -26,6 +26,7 @@ from .plan import Step
 
 DEFAULT_PATH = "/etc/toucan/stack.json"
 SCHEMA = 1
+_MAPPINGS = ("urls", "compose", "images", "places")
 KEYS = ("services", "urls", "compose", "images", "ca_file", "python", "places")
 
 
@@ -45,7 +46,17 @@ def read_state(path: str = DEFAULT_PATH) -> Optional[dict[str, Any]]:
             "run the newer collection that wrote it",
             subject=path,
         )
+    damaged = _damaged_mappings(state)
+    if damaged:
+        raise Failure(f"The state file {path} holds no mapping at {', '.join(damaged)}", "restore it from a backup, or correct it by hand", subject=path)
     return state
+
+
+def _damaged_mappings(state: Mapping[str, Any]) -> list[str]:
+    """Keys whose value must be a mapping and is none, after a file was edited by hand."""
+    damaged = [key for key in _MAPPINGS if not isinstance(state.get(key, {}), dict)]
+    images = state.get("images", {})
+    return damaged + [f"images.{kind}" for kind in (images if isinstance(images, dict) else {}) if not isinstance(images[kind], dict)]
 
 
 def merge_state(former: Optional[Mapping[str, Any]], values: Mapping[str, Any], instance_id: str = "") -> dict[str, Any]:

@@ -215,11 +215,11 @@ def _is_address(name: str) -> bool:
 
 
 def _ascii_name(name: str) -> str:
-    """A host name as certificates write it; a name that cannot be encoded stays, and matches nothing."""
+    """A host name as certificates write it; empty, so that it matches nothing, where it cannot be one."""
     try:
         return name.rstrip(".").encode("idna").decode().lower()
     except UnicodeError:
-        return name
+        return ""
 
 
 def _is_signed_by(certificate: Any, issuer: Any) -> bool:

@@ -80,7 +80,8 @@ def manifest_by_curl(lab: dict[str, Any], repository: str, tag: str) -> bytes:
     """A manifest as curl gets it from inside the lab; the password goes in by standard input."""
     url = f"https://{lab['lab_registry']}/v2/{repository}/manifests/{tag}"
     command = ["docker", "exec", "-i", "toucan-lab-client", "curl", "--silent", "--fail", "--config", "-", url]
-    config = f'user = "{lab["lab_registry_username"]}:{lab["lab_registry_password"]}"\nheader = "Accept: application/vnd.docker.distribution.manifest.v2+json"\n'
+    login = f'user = "{lab["lab_registry_username"]}:{lab["lab_registry_password"]}"'
+    config = f'{login}\nheader = "Accept: application/vnd.docker.distribution.manifest.v2+json"\n'
     return subprocess.run(command, input=config.encode(), stdout=subprocess.PIPE, check=True).stdout
 
 

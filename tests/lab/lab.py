@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright: (c) 2026, toucan.selfhosted contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -127,7 +126,7 @@ def ensure_client(container: str, kind: str, image: str, *options: str) -> bool:
     return created
 
 
-def browser(_: argparse.Namespace) -> None:
+def browser(arguments: argparse.Namespace) -> None:
     """Start the user's browser in a lab that is up; prints the name of its container."""
     if not containers.is_running(NAME_SERVER):
         raise LabError("The lab is not up: `lab.py up` starts it.")
@@ -188,7 +187,7 @@ def shell(arguments: argparse.Namespace) -> None:
     os.execvp("ssh", ["ssh", "-F", str(ssh.CONFIG), arguments.host, *words])
 
 
-def status(_: argparse.Namespace) -> None:
+def status(arguments: argparse.Namespace) -> None:
     """Show the lab's containers and whether the engine is ours."""
     if not engine.answers():
         print("no Docker Engine answers")
@@ -204,7 +203,7 @@ def images(arguments: argparse.Namespace) -> None:
         print(f"{layer}\t{image}")
 
 
-def clean(_: argparse.Namespace) -> None:
+def clean(arguments: argparse.Namespace) -> None:
     """Remove everything of the lab but the engine."""
     if engine.answers():
         remove_everything()

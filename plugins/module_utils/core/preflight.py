@@ -142,7 +142,7 @@ def nearest_existing(path: str) -> str:
 def total_memory_mb(meminfo: str) -> int:
     """Total memory in MiB from the text of ``/proc/meminfo``. :raises Failure: when the text does not tell it."""
     for line in meminfo.splitlines():
-        name, _, value = line.partition(":")
+        name, dummy, value = line.partition(":")
         if name == "MemTotal":
             return int(value.split()[0]) // 1024
     raise Failure("/proc/meminfo does not say how much memory there is", "mount /proc on this host", subject="/proc/meminfo")

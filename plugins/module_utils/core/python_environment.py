@@ -390,7 +390,7 @@ def _installed_libraries(packages: str) -> dict[str, str]:
     for name in os.listdir(packages) if packages else []:
         stem, extension = os.path.splitext(name)
         if extension == ".dist-info":
-            library, _, version = stem.rpartition("-")
+            library, dummy, version = stem.rpartition("-")
             installed[canonical_name(library)] = version
     # What `venv` itself puts in is no library of ours.
     return {name: version for name, version in installed.items() if name not in ("pip", "setuptools", "wheel")}

@@ -137,5 +137,5 @@ def _command_name(pid: int) -> str | None:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    name, _, rest = stat.partition("(")[2].rpartition(")")
+    name, dummy, rest = stat.partition("(")[2].rpartition(")")
     return None if rest.split()[0] == "Z" else name

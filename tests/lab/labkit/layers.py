@@ -123,7 +123,7 @@ def provide(names: Iterable[str]) -> dict[str, str]:
         for name in missing:
             below = [running[base] for base in _bases(name) if base in running]
             running[name] = pool.submit(_build_after, below, name)
-        _, unfinished = wait(running.values(), return_when=FIRST_EXCEPTION)
+        unfinished = wait(running.values(), return_when=FIRST_EXCEPTION).not_done
         for task in unfinished:
             task.cancel()
         for task in running.values():

@@ -47,7 +47,7 @@ def extra_authorities() -> list[str]:
 def _os_release() -> dict[str, str]:
     lines = Path("/etc/os-release").read_text().splitlines()
     pairs = (line.partition("=") for line in lines if "=" in line)
-    return {key: value.strip('"') for key, _, value in pairs}
+    return {key: value.strip('"') for key, dummy, value in pairs}
 
 
 def _apt_sources() -> list[tuple[str, list[str]]]:

@@ -104,7 +104,7 @@ def push(names: Iterable[str]) -> None:
 
 def digest(name: str) -> Optional[str]:
     """Digest of image ``name`` (``registry.lab.test:5000/…``) in the registry; None if it is not there."""
-    repository, _, tag = name.removeprefix(REGISTRY).rpartition(":")
+    repository, dummy, tag = name.removeprefix(REGISTRY).rpartition(":")
     credentials = base64.b64encode(f"{REGISTRY_USER}:{password()}".encode()).decode()
     connection = http.client.HTTPSConnection(
         _loopback_address(), timeout=20, context=ssl.create_default_context(cafile=str(pki.AUTHORITY)),

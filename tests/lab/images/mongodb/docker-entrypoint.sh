@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # As in the official mongo image: options alone mean mongod; started as root, it gives the data to mongodb (999) and becomes
 # mongodb; a root name and password, or files with them, switch authentication on.
 set -Eeuo pipefail

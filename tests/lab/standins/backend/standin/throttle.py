@@ -12,11 +12,14 @@ import typing
 class Counter(typing.Protocol):
     """The commands of Redis that the throttle uses."""
 
-    def get(self, name: str) -> bytes | None: ...
+    def get(self, name: str) -> bytes | None:
+        """The value, None where there is none."""
 
-    def incr(self, name: str) -> int: ...
+    def incr(self, name: str) -> int:
+        """Add one, and return what it is then."""
 
-    def expire(self, name: str, time: int) -> object: ...
+    def expire(self, name: str, time: int) -> object:
+        """Let the value go after so many seconds."""
 
 
 class LoginThrottle:

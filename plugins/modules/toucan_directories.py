@@ -10,7 +10,7 @@ module: toucan_directories
 short_description: Make folders with their owners and modes, many in one task
 version_added: 0.1.0
 author:
-  - toucan.selfhosted contributors (@ToucanToco)
+  - toucan.selfhosted contributors (!UNKNOWN)
 description:
   - Makes the folders that are missing, and corrects owner, group and mode of the others. What they hold is not touched.
 extends_documentation_fragment:

@@ -10,7 +10,7 @@ module: toucan_environment
 short_description: Make the collection's own Python environment on a host
 version_added: 0.1.0
 author:
-  - toucan.selfhosted contributors (@ToucanToco)
+  - toucan.selfhosted contributors (!UNKNOWN)
 description:
   - Makes a virtual environment of the host's own Python and installs in it, each in one exact version, the libraries that the modules
     of this collection need, and the collection's own library C(toucan_selfhosted) in the version of the controller.

@@ -10,7 +10,7 @@ module: toucan_preflight
 short_description: Look whether a host and the inventory are fit for a Toucan stack
 version_added: 0.1.0
 author:
-  - toucan.selfhosted contributors (@ToucanToco)
+  - toucan.selfhosted contributors (!UNKNOWN)
 description:
   - Compares every variable that begins with C(toucan_) with the options of all roles of this collection, and names the nearest option for
     each that is none.

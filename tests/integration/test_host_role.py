@@ -81,12 +81,12 @@ class TestDebian13:
 
     def test_a_second_run_changes_nothing_in_few_tasks(self, host: RoleHost) -> None:
         started = host.shell("systemctl show -p ActiveEnterTimestampMonotonic docker")
-        recap = host.apply().changed_nothing().recap
+        recap = host.apply().unchanged().recap
         assert recap["ok"] + recap["skipped"] <= TASKS_OF_A_SECOND_RUN
         assert host.shell("systemctl show -p ActiveEnterTimestampMonotonic docker") == started
 
     def test_check_mode_on_the_finished_host_has_nothing_to_do(self, host: RoleHost) -> None:
-        host.apply("--check", "--diff").changed_nothing()
+        host.apply("--check", "--diff").unchanged()
 
     def test_the_system_and_the_engine_trust_the_ca(self, host: RoleHost) -> None:
         registry = lab_facts()["lab_registry"]
@@ -104,7 +104,7 @@ class TestDebian13:
         restarted = host.shell("systemctl show -p ActiveEnterTimestampMonotonic docker")
         assert restarted != started
         assert json.loads(host.shell("cat /etc/docker/daemon.json")) == {"log-driver": "json-file", "log-opts": {"max-file": "2", "max-size": "10m"}}
-        host.apply(toucan_host_docker_configuration=configuration).changed_nothing()
+        host.apply(toucan_host_docker_configuration=configuration).unchanged()
         assert host.shell("systemctl show -p ActiveEnterTimestampMonotonic docker") == restarted
 
     def test_a_configuration_that_the_engine_refuses_is_not_written(self, host: RoleHost) -> None:
@@ -150,4 +150,4 @@ class TestDebian12:
         target = f"{PLUGIN_FOLDER}/docker-compose"
         host.shell(f"mkdir -p {PLUGIN_FOLDER} && cat > {target} && chmod 755 {target}", stdin=plugin)
         host.apply(toucan_host_docker_source="none").succeeded()
-        host.apply(toucan_host_docker_source="none").changed_nothing()
+        host.apply(toucan_host_docker_source="none").unchanged()

@@ -290,7 +290,10 @@ def check_known(parts: list[Part]) -> None:
         raise Failure("Nothing tells where the stack is", "give `frontend_url` and `backend_url`, or run this on a host whose state file records them")
     remedies = list(dict.fromkeys(failure.remedy for failure in failures))
     raise Failure(
-        "No version could be found: " + "; ".join(failure.problem for failure in failures), ", and ".join(remedies), subject=failures[0].subject, answer=failures[0].answer
+        "No version could be found: " + "; ".join(failure.problem for failure in failures),
+        ", and ".join(remedies),
+        subject=failures[0].subject,
+        answer=failures[0].answer,
     )
 
 

@@ -40,9 +40,7 @@ def lab_names(lab: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Resolve the registry's name, which only the lab's network knows."""
     resolve = socket.getaddrinfo
     name = lab["lab_registry"].partition(":")[0]
-    monkeypatch.setattr(
-        socket, "getaddrinfo", lambda host, *rest, **named: resolve(lab["lab_registry_ip"] if host == name else host, *rest, **named)
-    )
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **named: resolve(lab["lab_registry_ip"] if host == name else host, *rest, **named))
     for variable in ("no_proxy", "NO_PROXY"):
         monkeypatch.setenv(variable, name)
 

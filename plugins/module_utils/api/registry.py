@@ -30,7 +30,10 @@ _ACCEPT_MANIFEST = ", ".join((*_IMAGE_TYPES, *_INDEX_TYPES))
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 # The parts of a WWW-Authenticate header: a scheme that opens a challenge, or a parameter of the open one.
-_CHALLENGE_PART = re.compile(r'(?:^|,)\s*(?P<scheme>[A-Za-z][\w-]*)(?=[\s,]|$)(?!\s*=)|(?P<name>[A-Za-z][\w-]*)\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s,"]+))')
+_CHALLENGE_PART = re.compile(
+    r"(?:^|,)\s*(?P<scheme>[A-Za-z][\w-]*)(?=[\s,]|$)(?!\s*=)"
+    r'|(?P<name>[A-Za-z][\w-]*)\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s,"]+))'
+)
 
 # Builds that can be repeated bit by bit write the epoch, or the zero date of Go, instead of a date.
 _EARLIEST_DATE = datetime(2000, 1, 1, tzinfo=timezone.utc)
@@ -281,7 +284,10 @@ class Registry:
 
     def _unexpected(self, url: str, answer: str) -> Failure:
         return Failure(
-            f"Registry {self.host} answered {answer} to {shown(url)}", "check that the name is a registry's and that it is well", subject=self.host, answer=answer
+            f"Registry {self.host} answered {answer} to {shown(url)}",
+            "check that the name is a registry's and that it is well",
+            subject=self.host,
+            answer=answer,
         )
 
     def _wrong_credentials(self) -> Failure:
@@ -294,7 +300,8 @@ class Registry:
         if status == 401 and authorization.startswith("Basic"):
             return self._wrong_credentials()
         who = self._username or "anonymous access"
-        remedy = "check the repository's name, and that the account may pull it" if self._username else f"check the repository's name, or set {CREDENTIALS_OPTIONS}"
+        account = "and that the account may pull it" if self._username else f"or set {CREDENTIALS_OPTIONS}"
+        remedy = f"check the repository's name, {account}"
         return Failure(f"Registry {self.host} refuses repository {repository} to {who} (HTTP {status})", remedy, subject=repository, answer=f"HTTP {status}")
 
     def _unknown_repository(self, repository: str) -> Failure:

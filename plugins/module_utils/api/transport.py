@@ -97,7 +97,7 @@ def follow(transport: Transport, method: str, url: str, headers: Mapping[str, st
     :raises Failure: when there are too many redirects, or one leads to plain http.
     """
     target, sent = url, dict(headers)
-    for unused in range(_REDIRECT_LIMIT + 1):
+    for _hop in range(_REDIRECT_LIMIT + 1):
         response = transport(method, target, sent)
         location = header_value(response, "location")
         if response.status not in _REDIRECTS or not location:

@@ -66,7 +66,10 @@ def backend_version(
     status = evaluate(status_shape, answer, "`status_shape`")
     if not isinstance(status, str):
         raise Failure(
-            f"{shown(url)} answered no status at `{status_shape}`", "correct `status_shape` where this release tells it elsewhere", subject=url, answer=str(status)
+            f"{shown(url)} answered no status at `{status_shape}`",
+            "correct `status_shape` where this release tells it elsewhere",
+            subject=url,
+            answer=str(status),
         )
     return Told(version, url, status)
 

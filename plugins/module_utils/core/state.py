@@ -39,7 +39,9 @@ def read_state(path: str = DEFAULT_PATH) -> Optional[dict[str, Any]]:
     if state is None:
         return None
     if not isinstance(state.get("schema"), int) or "instance_id" not in state:
-        raise Failure(f"The state file {path} has no schema or instance id", "restore it from a backup, or move it away and adopt the stack again", subject=path)
+        raise Failure(
+            f"The state file {path} has no schema or instance id", "restore it from a backup, or move it away and adopt the stack again", subject=path
+        )
     if state["schema"] > SCHEMA:
         raise Failure(
             f"The state file {path} has schema {state['schema']}, newer than {SCHEMA} which this collection knows",

@@ -131,7 +131,9 @@ def check_key(chain: Sequence[Any], key: Any, chain_path: str, key_path: str) ->
     if fitting and fitting[0] == 1:
         return
     if fitting:
-        raise Failure(f"The private key in {key_path} belongs to certificate {fitting[0]} in {chain_path}, not to the first", "put that one first", subject=chain_path)
+        raise Failure(
+            f"The private key in {key_path} belongs to certificate {fitting[0]} in {chain_path}, not to the first", "put that one first", subject=chain_path
+        )
     raise Failure(
         f"The private key in {key_path} fits no certificate in {chain_path}", "give the key that the certificate was requested with", subject=key_path
     )
@@ -152,7 +154,9 @@ def check_validity(chain: Sequence[Any], now: datetime, path: str) -> None:
     """:raises Failure: when a certificate has expired, or is not yet valid, at the aware time ``now``."""
     for certificate in chain:
         if now > _not_after(certificate):
-            raise Failure(f"The certificate of {_name(certificate)} in {path} expired on {_not_after(certificate):%Y-%m-%d %H:%M} UTC", "renew it", subject=path)
+            raise Failure(
+                f"The certificate of {_name(certificate)} in {path} expired on {_not_after(certificate):%Y-%m-%d %H:%M} UTC", "renew it", subject=path
+            )
         if now < _not_before(certificate):
             raise Failure(
                 f"The certificate of {_name(certificate)} in {path} is valid only from {_not_before(certificate):%Y-%m-%d %H:%M} UTC on",

@@ -151,7 +151,9 @@ def test_token_does_not_open_the_repository(connect: Any, answer: Any, token_ser
         return answer(401, b"", (("WWW-Authenticate", f'Bearer realm="{token_service.url}/auth"'),))
 
     unused, registry = connect(respond)
-    with pytest.raises(Failure, match=r"refuses repository toucan/backend to robot \(HTTP 401\); check the repository's name, and that the account may pull it"):
+    with pytest.raises(
+        Failure, match=r"refuses repository toucan/backend to robot \(HTTP 401\); check the repository's name, and that the account may pull it"
+    ):
         registry.tags(REPOSITORY)
 
 
@@ -280,7 +282,9 @@ def test_digest_is_counted_where_no_header_tells_it(connect: Any, images: Images
 
 def test_unknown_tag_names_the_newest(connect: Any, images: Images) -> None:
     images.image("2026-01-02T03:04:05Z", "v9.0.0", "v100.1.0", "v100.10.0", "latest", "v101.0.0", "v100.2.0", "v100.3.0")
-    with pytest.raises(Failure, match="has no toucan/backend:v1.2.3; the newest tags it has are v101.0.0, v100.10.0, v100.3.0, v100.2.0, v100.1.0; set `toucan_release`"):
+    with pytest.raises(
+        Failure, match="has no toucan/backend:v1.2.3; the newest tags it has are v101.0.0, v100.10.0, v100.3.0, v100.2.0, v100.1.0; set `toucan_release`"
+    ):
         connect(images)[1].digest(REPOSITORY, "v1.2.3")
 
 
@@ -354,7 +358,9 @@ def test_releases_where_nothing_is_known(connect: Any, images: Images) -> None:
     located = Located(connect(images)[1], REPOSITORY)
     assert look_up_releases(located, located, Version(101, 0, 0)) == ([], None, None)
     images.image("2026-04-01T00:00:00Z", "latest-monthly")
-    assert look_up_releases(located, located, Version(101, 0, 0)).monthly == Monthly(digest_of(images.pages[f"/v2/{REPOSITORY}/manifests/latest-monthly"]), None)
+    assert look_up_releases(located, located, Version(101, 0, 0)).monthly == Monthly(
+        digest_of(images.pages[f"/v2/{REPOSITORY}/manifests/latest-monthly"]), None
+    )
 
 
 def test_release_needs_both_images() -> None:

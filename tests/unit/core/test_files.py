@@ -19,7 +19,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 OLD, NEW = b"old content\n", b"new content\n" * 10000
-JSON_VALUES = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=5)
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=5
+)
 
 
 def test_file_is_replaced(tmp_path: Path) -> None:

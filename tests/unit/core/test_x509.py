@@ -141,7 +141,9 @@ def test_exact_ends_are_valid() -> None:
 
 
 def test_names_that_are_not_covered() -> None:
-    with pytest.raises(Failure, match=r"does not cover api.example.com, 10.0.0.2, only app.example.com, \*.apps.example.com, 10.0.0.1; have it issued for these"):
+    with pytest.raises(
+        Failure, match=r"does not cover api.example.com, 10.0.0.2, only app.example.com, \*.apps.example.com, 10.0.0.1; have it issued for these"
+    ):
         check([SERVER], SERVER, "app.example.com", "api.example.com", "10.0.0.2")
 
 
@@ -282,7 +284,9 @@ def test_trusted_chains(chain: list[Pair], bundle: list[Pair]) -> None:
 
 @pytest.mark.parametrize(("chain", "bundle"), [([SERVER], [ROOT]), ([SERVER, MIDDLE], [STRANGER]), ([SERVER], [issue("middle", ca=True)])])
 def test_chain_that_leads_nowhere(chain: list[Pair], bundle: list[Pair]) -> None:
-    with pytest.raises(Failure, match="tls.crt is signed by CN=(middle|root), which is not in ca.pem; add that CA's certificate there, or the missing intermediate"):
+    with pytest.raises(
+        Failure, match="tls.crt is signed by CN=(middle|root), which is not in ca.pem; add that CA's certificate there, or the missing intermediate"
+    ):
         check_trusted([pair.certificate for pair in chain], [pair.certificate for pair in bundle], "tls.crt", "ca.pem")
 
 

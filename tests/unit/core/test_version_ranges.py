@@ -30,7 +30,7 @@ def test_order_is_by_number() -> None:
 
 @given(VERSIONS, VERSIONS)
 def test_major_decides(first: Version, second: Version) -> None:
-    assert same_major(first, second) == (str(first).split(".")[0] == str(second).split(".")[0])
+    assert same_major(first, second) == (str(first).partition(".")[0] == str(second).partition(".")[0])
 
 
 @given(VERSIONS, VERSIONS)

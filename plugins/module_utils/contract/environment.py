@@ -14,7 +14,7 @@ from typing import Any, Optional
 from urllib.parse import unquote, urlsplit
 
 from ..core.errors import Failure
-from .services import BACKEND, COMPOSE_NAMES, MONGODB, MONGODB_PORT, REDIS, REDIS_PORT
+from .services import COMPOSE_NAMES, MONGODB, MONGODB_PORT, REDIS, REDIS_PORT
 
 INSTANCE_NAME = "TOUCAN_INSTANCE_NAME"  # [S:HELM]
 SERVER_NAME = "TOUCAN_VHOST_SERVER_NAME"  # backend host name [S:HELM]
@@ -79,12 +79,16 @@ def redis_environment(url: Optional[str], password: str) -> dict[str, str]:
     """
     if not url:
         return {REDIS_HOST: COMPOSE_NAMES[REDIS], REDIS_PORT_NAME: str(REDIS_PORT), REDIS_PASSWORD: password}
-    parts = urlsplit(url)
-    if parts.scheme not in ("redis", "rediss") or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or REDIS_PORT
+    except ValueError:  # its text quotes the URL, which may hold a password
+        host = None
+    if not host or parts.scheme not in ("redis", "rediss"):
         raise Failure("`toucan_redis_url` is no Redis URL", "write `redis://[:PASSWORD@]HOST[:PORT]`, or `rediss://` for TLS")
     environment = {
-        REDIS_HOST: parts.hostname,
-        REDIS_PORT_NAME: str(parts.port or REDIS_PORT),
+        REDIS_HOST: host,
+        REDIS_PORT_NAME: str(port),
         REDIS_SSL: BOOLEAN_TRUE if parts.scheme == "rediss" else BOOLEAN_FALSE,
     }
     if parts.password:
@@ -93,8 +97,13 @@ def redis_environment(url: Optional[str], password: str) -> dict[str, str]:
 
 
 def mongodb_environment(uri: Optional[str], uri_variable: str, password: str) -> dict[str, str]:
-    """Variables for a MongoDB: the stack's own, or the one a connection string names."""
+    """Variables for a MongoDB: the stack's own, or the one a connection string names.
+
+    :raises Failure: when it is no connection string.
+    """
     if uri:
+        if not uri.startswith(("mongodb://", "mongodb+srv://")):
+            raise Failure("`toucan_mongodb_uri` is no connection string", "write `mongodb://USER:PASSWORD@HOST[:PORT]/?OPTIONS`, or `mongodb+srv://`")
         return {uri_variable: uri}
     return {
         MONGODB_HOST: COMPOSE_NAMES[MONGODB],
@@ -127,9 +136,13 @@ def frontend_environment(backend_url: str) -> dict[str, str]:
     return {API_BASEROUTE: backend_url.rstrip("/")}
 
 
-def host_of(url: str) -> str:
-    """The host name of a public URL. :raises Failure: when there is none."""
-    host = urlsplit(url).hostname
-    if not host:
-        raise Failure(f"`{url}` is no URL with a host name", f"write it as `https://{BACKEND}.example.com`", subject=url)
+def host_of(url: str, option: str) -> str:
+    """The host name of a public URL. :raises Failure: when it is none."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        host = None
+    if not host or parts.scheme not in ("http", "https"):
+        raise Failure(f"`{option}` is `{url}`, which is no URL with a host name", "write it as `https://toucan.example.com`", subject=option)
     return host

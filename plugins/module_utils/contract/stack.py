@@ -85,7 +85,10 @@ class Definition:
 
 
 def refuse_incomplete(options: StackOptions) -> None:
-    """:raises Failure: when a service here needs another one that is neither here nor named."""
+    """:raises Failure: when a service here needs another one that is neither here nor named, or a URL that is none."""
+    if kinds.FRONTEND in options.services or kinds.BACKEND in options.services:
+        env.host_of(options.frontend_url, "toucan_frontend_url")
+        env.host_of(options.backend_url, "toucan_backend_url")
     if kinds.BACKEND not in options.services:
         return
     if kinds.MONGODB not in options.services and not options.mongodb_uri:
@@ -150,7 +153,7 @@ def _backend(options: StackOptions, workers: Workers) -> dict[str, Any]:
 def _backend_environment(options: StackOptions, workers: Workers) -> dict[str, str]:
     return {
         env.INSTANCE_NAME: options.instance_name,
-        env.SERVER_NAME: env.host_of(options.backend_url),
+        env.SERVER_NAME: env.host_of(options.backend_url, "toucan_backend_url"),
         env.FRONTEND_URLS: env.encode([options.frontend_url]),
         env.CROSS_ORIGINS: env.encode(list(options.cross_origins)),
         env.BEHIND_PROXY: env.encode(True),

@@ -34,10 +34,34 @@ def read_yaml(path: str) -> Optional[dict[str, Any]]:
     try:
         value = yaml.safe_load(content)
     except yaml.YAMLError as error:
-        raise Failure(f"The compose file {path} is not valid YAML: {error}", "correct it, or move it away", subject=path) from error
-    if not isinstance(value, dict):
-        raise Failure(f"The compose file {path} holds no mapping", "correct it, or move it away", subject=path)
+        # The error's own text quotes the line, which may hold a secret.
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}" if mark else ""
+        raise Failure(f"The compose file {path} is not valid YAML{where}", "correct it, or move it away", subject=path) from error
+    damaged = _damaged_part(value)
+    if damaged:
+        raise Failure(f"The compose file {path} {damaged}", "correct it, or move it away", subject=path)
     return value
+
+
+def _damaged_part(value: Any) -> str:
+    """What is not as this collection writes it, after a file was edited by hand; empty where all is well."""
+    if not isinstance(value, dict):
+        return "holds no mapping"
+    services = value.get("services", {})
+    if not isinstance(services, dict):
+        return "holds no mapping at services"
+    for name, service in services.items():
+        if not isinstance(service, dict):
+            return f"holds no mapping at services.{name}"
+        if not isinstance(service.get("image", ""), str):
+            return f"holds no text at services.{name}.image"
+        if not isinstance(service.get("environment", {}), dict):
+            return f"holds no mapping at services.{name}.environment"
+        volumes = service.get("volumes", [])
+        if not isinstance(volumes, list) or not all(isinstance(volume, str) and ":" in volume for volume in volumes):
+            return f"holds other volumes than `FOLDER:PATH` at services.{name}"
+    return ""
 
 
 class ComposeProject:

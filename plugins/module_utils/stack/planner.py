@@ -53,7 +53,7 @@ class Observed:
 def deployed_images(public: Optional[Mapping[str, Any]]) -> dict[str, Image]:
     """Image by kind in a compose file of ours, empty where there is none."""
     services = (public or {}).get("services") or {}
-    return {kind: parse_image(services[name]["image"]) for name, kind in _TITLES.items() if name in services}
+    return {kind: parse_image(services[name]["image"]) for name, kind in _TITLES.items() if services.get(name, {}).get("image")}
 
 
 def keep_digests(wanted: Mapping[str, Image], deployed: Mapping[str, Image]) -> dict[str, Image]:

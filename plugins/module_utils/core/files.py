@@ -90,5 +90,7 @@ def is_populated(folder: str) -> bool:
             return any(entry.name != "lost+found" for entry in entries)
     except FileNotFoundError:
         return False
+    except NotADirectoryError as error:
+        raise Failure(f"{folder} is no folder", "move it away, or name another folder", subject=folder) from error
     except OSError as error:
         raise Failure(f"Looking into {folder} failed: {error.strerror}", "correct its owner and mode, or run with `become: true`", subject=folder) from error

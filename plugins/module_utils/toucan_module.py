@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
@@ -24,10 +24,53 @@ from .core.state import DEFAULT_PATH, read_state
 DEFAULT_PYTHON = "/opt/toucan/venv/bin/python"
 # A respawn writes the arguments into a pipe before its reader starts: one byte more than the pipe holds would hang for ever.
 _RESPAWN_LIMIT = 60 * 1024
+# Ansible blanks a secret's text wherever a result contains it; one as short as these would blank digests, paths and counts.
+_SHORT_SECRET = 8
+_HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
+
+
+def without_secrets(spec: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters as they may be shown: what the argument spec marks ``no_log`` is replaced whole."""
+    return {name: _shown(spec.get(name, {}), value) for name, value in params.items()}
+
+
+def _shown(spec: Mapping[str, Any], value: Any) -> Any:
+    if value is not None and spec.get("no_log"):
+        return _HIDDEN
+    if spec.get("options") and isinstance(value, Mapping):
+        return without_secrets(spec["options"], value)
+    if spec.get("options") and isinstance(value, list):
+        return [_shown(spec, item) for item in value]
+    return value
+
+
+def to_blank(secrets: Iterable[str], shown: Mapping[str, Any]) -> set[str]:
+    """The secrets to blank in a result: not those that are short, or that stand in the open in another parameter.
+
+    Else a secret such as ``5`` or ``toucan`` would garble what a later task records.
+    """
+    in_the_open = json.dumps(shown, default=str, ensure_ascii=False)
+    return {secret for secret in secrets if len(secret) >= _SHORT_SECRET and secret not in in_the_open}
 
 
 class ToucanModule(AnsibleModule):
     """An Ansible module whose foreseen failures are sentences and whose work is an engine or a function."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._invocation: dict[str, Any] = {}
+        super().__init__(*args, **kwargs)
+        # From here on the parameters are shown without secrets, instead of with their texts blanked.
+        shown = without_secrets(self.argument_spec, self.params)
+        self._invocation = {"invocation": {"module_args": shown}}
+        self.no_log_values = to_blank(self.no_log_values, shown)
+
+    def exit_json(self, **result: Any) -> NoReturn:
+        """End the module, saying what it was called with but for the secrets."""
+        super().exit_json(**{**self._invocation, **result})
+
+    def fail_json(self, msg: str, **result: Any) -> NoReturn:
+        """End the module as failed, saying what it was called with but for the secrets."""
+        super().fail_json(msg, **{**self._invocation, **result})
 
     def finish_failed(self, failure: Failure) -> NoReturn:
         """End the module with the failure's sentence and its parts."""

@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
+from ..contract.services import PRODUCT_REPOSITORIES
 from ..core.errors import Failure
 
 try:
@@ -22,6 +24,7 @@ except ImportError:
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
 HASH_LABEL = "com.docker.compose.config-hash"
+_NO_PROGRAM = re.compile("executable file not found|no such file or directory")
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,11 @@ class DockerEngine:
             raw = self._client.api.logs(container, tail=lines)
         return tuple(raw.decode(errors="replace").splitlines())
 
+    def unpause(self, container: str) -> None:
+        """Let a paused container run on; compose itself refuses to start one."""
+        with _told(f"Unpausing container {container[:12]}"):
+            self._client.api.unpause(container)
+
     def remove(self, container: str, grace: int = 60) -> None:
         """Stop a container and remove it; its mounted files stay."""
         with _told(f"Removing container {container[:12]}"):
@@ -124,7 +132,7 @@ class DockerEngine:
         """Run a program in a throw-away container without network, with read-only mounts (host path to container path).
 
         :param capabilities: those the program's file demands; all others are dropped.
-        :returns: exit code and both outputs.
+        :returns: exit code and both outputs; 127, as a shell says it, and the engine's words where the image has no such program.
         """
         with _told(f"Running {argv[0]} from image {image}"):
             container = self._client.containers.create(
@@ -141,7 +149,12 @@ class DockerEngine:
                 volumes={source: {"bind": target, "mode": "ro"} for source, target in mounts.items()},
             )
             try:
-                container.start()
+                try:
+                    container.start()
+                except APIError as error:
+                    if _NO_PROGRAM.search(_explanation(error)):
+                        return 127, _explanation(error)
+                    raise
                 code = container.wait()["StatusCode"]
                 return code, container.logs().decode(errors="replace")
             finally:
@@ -206,8 +219,14 @@ def _registry_sentence(answer: str, reference: str, where: str, credentials: Cre
         who = f"user {credentials.username}" if credentials.username else "an anonymous user"
         return f"Registry {where} refuses {who} for {reference}", "correct `toucan_registry.username` and `toucan_registry.password`"
     if "manifest unknown" in answer or "not found" in answer or "name unknown" in answer:
-        return f"Registry {where} has no image {reference}", "correct `toucan_release` or `toucan_registry.name`"
+        return f"Registry {where} has no image {reference}", _remedy_for_unknown(reference)
     return f"Registry {where} did not give {reference}: {verbatim}", "see that this host reaches the registry"
+
+
+def _remedy_for_unknown(reference: str) -> str:
+    if reference.rpartition("/")[2].partition(":")[0] in PRODUCT_REPOSITORIES.values():
+        return "correct `toucan_release` or `toucan_registry.name`"
+    return "correct the image in `toucan_stack_images` or `toucan_proxy_image`"
 
 
 def _explanation(error: Exception) -> str:

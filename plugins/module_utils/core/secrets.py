@@ -45,7 +45,9 @@ class SecretsEngine:
         self.data_folders = data_folders
 
     def observe(self) -> dict[str, str]:
-        return read_json(self.path) or {}
+        known = read_json(self.path) or {}
+        # An empty value is none, as `read_secrets` has it.
+        return {name: value for name, value in known.items() if value}
 
     def plan(self, observed: Mapping[str, str]) -> list[Step]:
         self._refuse_unknown_names()

@@ -1,0 +1,294 @@
+# Copyright: (c) 2026, toucan.selfhosted contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the Docker engine answers becomes containers, digests and sentences; the engine is a server of canned answers."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, NamedTuple, Optional
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from ansible_collections.toucan.selfhosted.plugins.module_utils.containers import docker_engine
+from ansible_collections.toucan.selfhosted.plugins.module_utils.containers.docker_engine import Container, Credentials, DockerEngine
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors import Failure
+
+DIGEST = "sha256:" + "0f" * 32
+REGISTRY = "registry.test:5000"
+ROBOT = Credentials(REGISTRY, "robot", "sesame")
+NAME = f"{REGISTRY}/toucantoco/backend"
+
+
+class Request(NamedTuple):
+    """A request that the engine got; `credentials` are those for a registry."""
+
+    method: str
+    path: str
+    body: bytes
+    credentials: Optional[dict[str, str]]
+
+
+class Events(tuple[bytes, ...]):
+    """An answer that comes piece by piece."""
+
+
+class Engine:
+    """A Docker engine that answers what it is told to: `answers` goes from method and path (without version and query) to status and body."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, tuple[int, Any]] = {"GET /version": (200, {"ApiVersion": "1.44"}), "GET /_ping": (200, "OK")}
+        self.requests: list[Request] = []
+        engine = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self) -> None:
+                path = re.sub(r"^/v1\.\d+", "", unquote(urlsplit(self.path).path))
+                header = self.headers.get("X-Registry-Auth")
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                known = json.loads(base64.urlsafe_b64decode(header)) if header else None
+                engine.requests.append(Request(self.command, path, body, known or None))
+                status, content = engine.answers.get(f"{self.command} {path}", (404, {"message": f"no answer for {path}"}))
+                self.send_response(status)
+                if isinstance(content, Events):
+                    self.send_header("Transfer-Encoding", "chunked")
+                    self.end_headers()
+                    for event in (*content, b""):
+                        self.wfile.write(b"%x\r\n%b\r\n" % (len(event), event))
+                else:
+                    raw = content if isinstance(content, bytes) else json.dumps(content).encode()
+                    self.send_header("Content-Length", str(len(raw)))
+                    self.end_headers()
+                    self.wfile.write(raw)
+
+            do_GET = do_POST = do_DELETE = answer
+
+            def log_message(self, format: str, *args: Any) -> None:
+                """Keep the test's output quiet."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
+        self.thread.start()
+
+    @property
+    def url(self) -> str:
+        return "tcp://{}:{}".format(*self.server.server_address[:2])
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+
+@pytest.fixture(name="engine")
+def _engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    engine = Engine()
+    for name in ("DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "DOCKER_CONTEXT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DOCKER_HOST", engine.url)
+    # The SDK reads the user's own credentials, which must not decide here.
+    monkeypatch.setenv("DOCKER_CONFIG", "/nonexistent")
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(name="docker")
+def _docker(engine: Engine) -> DockerEngine:
+    return DockerEngine(timeout=5)
+
+
+def test_an_engine_that_does_not_run_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
+    with pytest.raises(Failure, match="Connecting to the Docker engine failed: .*; see that the Docker engine runs"):
+        DockerEngine(timeout=5)
+
+
+def test_a_missing_library_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(docker_engine, "docker", None)
+    with pytest.raises(Failure, match="The Python library docker is missing; run role `toucan_host` on this host first"):
+        DockerEngine()
+
+
+# -- looking ------------------------------------------------------------------------------------------------------------------------
+
+
+def inspected(identity: str, service: str, **changes: Any) -> dict[str, Any]:
+    """What the engine says of a container."""
+    return {
+        "Id": identity,
+        "Image": "sha256:1d",
+        "Created": "2026-11-23T12:00:00.123456789Z",
+        "RestartCount": 3,
+        "State": {"Status": "running", "ExitCode": 0},
+        "Config": {"Image": f"{NAME}:v1@{DIGEST}", "Labels": {"com.docker.compose.service": service, "com.docker.compose.config-hash": "aa11"}},
+        "HostConfig": {"PortBindings": {"8443/tcp": [{"HostIp": "", "HostPort": "443"}], "8080/tcp": None}},
+        "NetworkSettings": {"Networks": {"toucan": {"IPAddress": "172.18.0.2"}, "other": {"IPAddress": ""}}},
+        **changes,
+    }
+
+
+def test_containers_of_a_project_are_told_by_service(engine: Engine, docker: DockerEngine) -> None:
+    engine.answers["GET /containers/json"] = (200, [{"Id": "id2"}, {"Id": "id1"}])
+    engine.answers["GET /containers/id2/json"] = (200, inspected("id2", "redis"))
+    engine.answers["GET /containers/id1/json"] = (200, inspected("id1", "backend"))
+    found = docker.containers("toucan")
+    assert [container.service for container in found] == ["backend", "redis"]
+    assert found[0] == Container(
+        "id1", "backend", f"{NAME}:v1@{DIGEST}", "sha256:1d", "running", 0, 3, "2026-11-23T12:00:00.123456789Z", "aa11", {"toucan": "172.18.0.2"}, (443,)
+    )
+    assert found[0].running
+
+
+def test_a_container_without_labels_ports_and_networks_is_told(engine: Engine, docker: DockerEngine) -> None:
+    bare = inspected("id1", "", Config={"Image": "x", "Labels": None}, HostConfig={}, NetworkSettings={}, State={"Status": "exited", "ExitCode": 137})
+    engine.answers["GET /containers/json"] = (200, [{"Id": "id1"}])
+    engine.answers["GET /containers/id1/json"] = (200, bare)
+    (found,) = docker.containers("toucan")
+    assert (found.service, found.config_hash, found.addresses, found.ports, found.running, found.exit_code) == ("", "", {}, (), False, 137)
+
+
+def test_an_image_is_known_by_its_id_or_is_not_here(engine: Engine, docker: DockerEngine) -> None:
+    engine.answers[f"GET /images/{NAME}:v1/json"] = (200, {"Id": "sha256:1d"})
+    assert docker.image_id(f"{NAME}:v1") == "sha256:1d"
+    engine.answers[f"GET /images/{NAME}:v2/json"] = (404, {"message": f"No such image: {NAME}:v2"})
+    assert docker.image_id(f"{NAME}:v2") == ""
+
+
+def test_an_engine_that_fails_is_told_with_its_words(engine: Engine, docker: DockerEngine) -> None:
+    engine.answers[f"GET /images/{NAME}:v1/json"] = (500, {"message": "input/output error"})
+    with pytest.raises(Failure, match=f"Looking for image {NAME}:v1 failed: input/output error; see that the Docker engine runs"):
+        docker.image_id(f"{NAME}:v1")
+
+
+def test_only_a_network_of_exactly_this_name_counts(engine: Engine, docker: DockerEngine) -> None:
+    engine.answers["GET /networks"] = (200, [{"Name": "toucan-proxy"}, {"Name": "my-toucan"}])
+    assert not docker.network_exists("toucan")
+    engine.answers["GET /networks"] = (200, [{"Name": "toucan-proxy"}, {"Name": "toucan"}])
+    assert docker.network_exists("toucan")
+
+
+def test_the_last_log_lines_are_told_oldest_first(engine: Engine, docker: DockerEngine) -> None:
+    lines = b"first\nsecond \xff\n"
+    engine.answers["GET /containers/id1/json"] = (200, inspected("id1", "backend", Config={"Tty": True, "Labels": {}, "Image": "x"}))
+    engine.answers["GET /containers/id1/logs"] = (200, lines)
+    assert docker.log_tail("id1") == ("first", "second \N{REPLACEMENT CHARACTER}")
+
+
+# -- registries ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_digest_is_asked_for_with_the_registrys_own_credentials(engine: Engine, docker: DockerEngine) -> None:
+    engine.answers[f"GET /distribution/{NAME}:v1/json"] = (200, {"Descriptor": {"digest": DIGEST}})
+    assert docker.registry_digest(NAME, "v1", ROBOT, REGISTRY) == DIGEST
+    assert engine.requests[-1].credentials == {"username": "robot", "password": "sesame"}
+
+
+@pytest.mark.parametrize("registry", ["other.test", ""])
+def test_credentials_go_to_no_other_registry(engine: Engine, docker: DockerEngine, registry: str) -> None:
+    name = f"{registry}/caddy" if registry else "caddy"
+    engine.answers[f"GET /distribution/{name}:2/json"] = (200, {"Descriptor": {"digest": DIGEST}})
+    docker.registry_digest(name, "2", ROBOT, registry)
+    assert "sesame" not in json.dumps([request.credentials for request in engine.requests])
+
+
+@pytest.mark.parametrize(
+    "status, message, problem, remedy",
+    [
+        (401, "unauthorized: authentication required", "refuses user robot for", "`toucan_registry.username` and `toucan_registry.password`"),
+        (403, "pull access denied for backend", "refuses user robot for", "`toucan_registry.username` and `toucan_registry.password`"),
+        (500, "no basic auth credentials", "refuses user robot for", "`toucan_registry.username` and `toucan_registry.password`"),
+        (404, "manifest unknown: manifest unknown", "has no image", "`toucan_release` or `toucan_registry.name`"),
+        (500, "name unknown: repository name not known to registry", "has no image", "`toucan_release` or `toucan_registry.name`"),
+        (
+            500,
+            "tls: failed to verify certificate: x509: certificate signed by unknown authority",
+            "is not trusted by Docker: tls: failed",
+            "`toucan_registry.ca_file`",
+        ),
+        (500, "dial tcp: lookup registry.test: no such host", "did not give", "see that this host reaches the registry"),
+    ],
+)
+def test_a_registrys_refusal_is_one_sentence(engine: Engine, docker: DockerEngine, status: int, message: str, problem: str, remedy: str) -> None:
+    engine.answers[f"GET /distribution/{NAME}:v1/json"] = (status, {"message": message})
+    with pytest.raises(Failure) as caught:
+        docker.registry_digest(NAME, "v1", ROBOT, REGISTRY)
+    assert problem in caught.value.problem
+    assert REGISTRY in caught.value.problem
+    assert remedy in caught.value.remedy
+    assert caught.value.answer == message
+    assert "sesame" not in str(caught.value.facts())
+
+
+def test_who_asked_without_an_account_is_called_anonymous(engine: Engine, docker: DockerEngine) -> None:
+    engine.answers["GET /distribution/caddy:2/json"] = (401, {"message": "unauthorized"})
+    with pytest.raises(Failure, match="Registry the engine's default registry refuses an anonymous user for caddy:2"):
+        docker.registry_digest("caddy", "2", Credentials(), "")
+
+
+def test_an_unknown_image_that_follows_no_release_names_its_own_option(engine: Engine, docker: DockerEngine) -> None:
+    engine.answers["GET /distribution/registry.test/caddy:3/json"] = (404, {"message": "manifest unknown"})
+    with pytest.raises(Failure, match="`toucan_stack_images` or `toucan_proxy_image`"):
+        docker.registry_digest("registry.test/caddy", "3", Credentials(), "registry.test")
+
+
+def test_a_pull_fetches_the_digest_and_tags_it(engine: Engine, docker: DockerEngine) -> None:
+    engine.answers["POST /images/create"] = (200, Events([b'{"status":"Pulling"}\r\n', b'{"status":"Downloaded"}\r\n']))
+    engine.answers[f"POST /images/{NAME}@{DIGEST}/tag"] = (201, b"")
+    docker.pull(NAME, "v1", DIGEST, ROBOT, REGISTRY)
+    assert [request.path for request in engine.requests[-2:]] == ["/images/create", f"/images/{NAME}@{DIGEST}/tag"]
+    assert engine.requests[-2].credentials == {"username": "robot", "password": "sesame"}
+
+
+def test_a_pull_that_breaks_off_is_told(engine: Engine, docker: DockerEngine) -> None:
+    engine.answers["POST /images/create"] = (200, Events([b'{"status":"Pulling"}\r\n', b'{"error":"no space left on device"}\r\n']))
+    with pytest.raises(Failure, match=f"did not give {NAME}:v1: no space left on device"):
+        docker.pull(NAME, "v1", DIGEST, ROBOT, REGISTRY)
+    assert not [request for request in engine.requests if request.path.endswith("/tag")]
+
+
+# -- throw-away containers ------------------------------------------------------------------------------------------------------------
+
+
+def prepare_run(engine: Engine, start: tuple[int, Any]) -> None:
+    engine.answers["POST /containers/create"] = (201, {"Id": "id1", "Warnings": []})
+    engine.answers["GET /containers/id1/json"] = (
+        200,
+        inspected("id1", "", Config={"Tty": True, "Labels": {}, "Image": "x"}, HostConfig={"LogConfig": {"Type": "json-file"}}),
+    )
+    engine.answers["POST /containers/id1/start"] = start
+    engine.answers["POST /containers/id1/wait"] = (200, {"StatusCode": 3})
+    engine.answers["GET /containers/id1/logs"] = (200, b"said\n")
+    engine.answers["DELETE /containers/id1"] = (204, b"")
+
+
+def test_a_program_runs_once_without_network_and_rights_and_leaves_nothing(engine: Engine, docker: DockerEngine) -> None:
+    prepare_run(engine, (204, b""))
+    assert docker.run_once("caddy:2", ["caddy", "validate"], {"/srv/candidate": "/etc/caddy"}, "1000:1000", ["NET_BIND_SERVICE"]) == (3, "said\n")
+    created = json.loads(next(request.body for request in engine.requests if request.path == "/containers/create"))
+    limits = created["HostConfig"]
+    assert (created["User"], created["Cmd"]) == ("1000:1000", ["caddy", "validate"])
+    assert (limits["NetworkMode"], limits["ReadonlyRootfs"], limits["CapDrop"], limits["CapAdd"]) == ("none", True, ["ALL"], ["NET_BIND_SERVICE"])
+    assert limits["SecurityOpt"] == ["no-new-privileges:true"]
+    assert limits["Binds"] == ["/srv/candidate:/etc/caddy:ro"]
+    assert engine.requests[-1].method == "DELETE"
+
+
+def test_a_program_that_the_image_lacks_is_told_as_a_shell_does(engine: Engine, docker: DockerEngine) -> None:
+    words = 'exec: "caddy": executable file not found in $PATH'
+    prepare_run(engine, (400, {"message": words}))
+    assert docker.run_once("redis:8", ["caddy", "version"], {}, "1000:1000") == (127, words)
+    assert engine.requests[-1].method == "DELETE"
+
+
+def test_a_container_that_does_not_start_is_removed_and_told(engine: Engine, docker: DockerEngine) -> None:
+    prepare_run(engine, (500, {"message": "cgroup trouble"}))
+    with pytest.raises(Failure, match="Running caddy from image caddy:2 failed: cgroup trouble"):
+        docker.run_once("caddy:2", ["caddy", "version"], {}, "1000:1000")
+    assert engine.requests[-1].method == "DELETE"

@@ -21,11 +21,16 @@ class NotReady(Exception):
     """The server does not answer, or not yet."""
 
 
+class LoginRefused(Exception):
+    """The server answers and does not take this user with this password."""
+
+
 def log_in(address: str, port: int, username: str, password: str) -> None:
     """Prove that the server answers and takes this user.
 
     :raises NotReady: while it does not answer.
-    :raises Failure: when it answers and refuses the user.
+    :raises LoginRefused: when it answers and refuses the user.
+    :raises Failure: where the library is missing.
     """
     if MongoClient is None:
         raise Failure("The Python library pymongo is missing", "run role `toucan_host` on this host first")
@@ -44,12 +49,7 @@ def log_in(address: str, port: int, username: str, password: str) -> None:
     except OperationFailure as error:
         if error.code != _AUTHENTICATION_FAILED:
             raise NotReady(str(error)) from error
-        raise Failure(
-            f"MongoDB at {address} refuses user {username}",
-            "give the password its data was made with as `mongodb_password` in `toucan_secrets`",
-            subject=address,
-            answer=f"error code {error.code}",
-        ) from error
+        raise LoginRefused(f"error code {error.code}") from error
     except PyMongoError as error:
         raise NotReady(str(error)) from error
     finally:

@@ -21,7 +21,7 @@ from ..contract.stack import COMPOSE_FILE, SECRETS_FILE, Definition, MountedFile
 from ..core.files import is_populated, read_bytes, write_atomic
 from ..core.folders import Folder, make_folder, observe_folder
 from ..core.plan import Step
-from ..core.secrets import NAMES, read_secrets
+from ..core.secrets import MONGODB, NAMES, read_secrets
 from .planner import Desired, Observed, deployed_images, keep_digests, plan_stack, refuse_version_change
 from .request import StackRequest
 from .verification import answered_versions, watch, ways_in
@@ -60,6 +60,7 @@ class StackEngine:
         images = self._resolve(public)
         desired = self._desired = self._desire(images, hashed=True)
         containers = tuple(self.docker.containers(self.request.project))
+        self._refuse_wrong_password(containers)
         return Observed(
             public=public,
             secret=read_yaml(self._path(SECRETS_FILE)),
@@ -102,6 +103,13 @@ class StackEngine:
             network=options.network,
             hashes=self.project.hashes(definition.merged()) if hashed else {},
         )
+
+    def _refuse_wrong_password(self, containers: tuple[Container, ...]) -> None:
+        """:raises Failure: when the MongoDB that runs answers and refuses the password: its data was made with another one."""
+        service, network = kinds.COMPOSE_NAMES[kinds.MONGODB], self.request.options.network
+        for container in containers:
+            if container.service == service and container.running and container.addresses.get(network) and self._secrets[MONGODB]:
+                watch(kinds.MONGODB, self.request, self._secrets).probe(container.addresses[network])
 
     def _as_desired(self, item: MountedFile) -> bool:
         path = self._path(item.path)
@@ -167,6 +175,9 @@ class StackEngine:
                 self.docker.remove(container.id)
 
     def _start(self, kind: str) -> None:
+        for container in self.docker.containers(self.request.project):
+            if container.service == kinds.COMPOSE_NAMES[kind] and container.state == "paused":
+                self.docker.unpause(container.id)
         self._up(kind, recreate=False)
 
     def _recreate(self, kind: str) -> None:

@@ -19,7 +19,7 @@ from ..contract.stack import backend_port
 from ..core.errors import Failure
 from ..core.secrets import MONGODB
 from ..core.versions import parse_version, same_major
-from ..mongo.connection import NotReady, log_in
+from ..mongo.connection import LoginRefused, NotReady, log_in
 from .request import StackRequest
 
 _TITLES = {kinds.FRONTEND: "Frontend", kinds.BACKEND: "Backend", kinds.MONGODB: "MongoDB", kinds.REDIS: "Redis"}
@@ -34,15 +34,24 @@ def watch(kind: str, request: StackRequest, secrets: Mapping[str, str]) -> Watch
             routes.BACKEND_ROOT,
             json_judge(lambda answer: evaluate(request.status_shape, answer, "`toucan_stack_status_shape`"), routes.BACKEND_STATUS_OK),
         ),
-        kinds.MONGODB: functools.partial(_mongodb_probe, password=secrets[MONGODB]),
+        kinds.MONGODB: functools.partial(_mongodb_probe, password=secrets[MONGODB], secrets_path=request.secrets_path),
         kinds.REDIS: redis_probe(kinds.REDIS_PORT),
     }
     return Watched(_TITLES[kind], kinds.COMPOSE_NAMES[kind], probes[kind])
 
 
-def _mongodb_probe(address: str, password: str) -> str:
+def _mongodb_probe(address: str, password: str, secrets_path: str) -> str:
+    """:raises Failure: when the server answers and refuses the password: waiting would not help."""
+    user = environment.MONGODB_STACK_USER
     try:
-        log_in(address, kinds.MONGODB_PORT, environment.MONGODB_STACK_USER, password)
+        log_in(address, kinds.MONGODB_PORT, user, password)
+    except LoginRefused as error:
+        raise Failure(
+            f"The stack's MongoDB refuses the password of user {user} in {secrets_path}: its data was made with another one",
+            f"put that one there as `{MONGODB}`, and into `toucan_secrets` if that gives it",
+            subject=address,
+            answer=str(error),
+        ) from error
     except NotReady as error:
         return str(error)
     return ""

@@ -14,7 +14,9 @@ author:
 description:
   - Serves the frontend and the backend under a host name each over HTTPS, and redirects HTTP to it.
   - A given certificate is checked for its names, its time and its key before anything changes.
-  - A new configuration is validated in a container of its own, then taken by a reload that drops no HTTP request.
+  - A new configuration is validated in a container of its own, then taken by a reload that drops no request of a browser. A client that
+    opens a connection for HTTP/1.1 at that moment may see it closed before the first answer.
+  - A new certificate is tried against the CAs that this host trusts. One that fails is refused, in check mode warned of.
   - In the end each public URL is opened as a user would, certificate verified.
 requirements:
   - docker (Python SDK), PyYAML and cryptography in the environment that role C(toucan_host) installs
@@ -217,8 +219,13 @@ from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.release
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors import Failure
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.files import read_bytes
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.state import DEFAULT_PATH as STATE_PATH
-from ansible_collections.toucan.selfhosted.plugins.module_utils.core.x509 import check_server_certificate
-from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy.caddyfile import ProxyOptions, Site
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.x509 import check_ca_bundle, check_server_certificate
+from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy.caddyfile import (
+    ProxyOptions,
+    Site,
+    refuse_unusable_addresses,
+    refuse_unusable_urls,
+)
 from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy.engine import GivenCertificate, ProxyEngine, ProxyRequest
 from ansible_collections.toucan.selfhosted.plugins.module_utils.toucan_module import ToucanModule
 
@@ -291,23 +298,28 @@ def _given(params: dict[str, Any], name: str) -> tuple[bytes, str]:
 def proxy_request(params: dict[str, Any], can_check: bool) -> ProxyRequest:
     """Everything the engine needs. :raises Failure: when an option is refused."""
     sites = (Site(params["frontend_url"], tuple(params["frontend_upstreams"])), Site(params["backend_url"], tuple(params["backend_upstreams"])))
+    options = ProxyOptions(
+        sites=sites,
+        internal_ca=params["tls"] == "internal",
+        http_port=params["http_port"],
+        https_port=params["https_port"],
+        bind_address=params["bind_address"] or "",
+        directory=params["directory"],
+        network=params["network"],
+        owner=_owner(params["user"]),
+    )
+    # First, because a certificate is judged by the names in the URLs.
+    refuse_unusable_urls(options)
+    refuse_unusable_addresses(options)
+    now = datetime.now(timezone.utc)
     registry = params["registry"]
     return ProxyRequest(
         project=params["project"],
-        options=ProxyOptions(
-            sites=sites,
-            internal_ca=params["tls"] == "internal",
-            http_port=params["http_port"],
-            https_port=params["https_port"],
-            bind_address=params["bind_address"] or "",
-            directory=params["directory"],
-            network=params["network"],
-            owner=_owner(params["user"]),
-        ),
+        options=options,
         image=parse_image(params["image"]),
         credentials=Credentials(registry["name"].split("/", 1)[0], registry["username"] or "", registry["password"] or ""),
-        certificate=given_certificate(params, [site.host for site in sites], can_check, datetime.now(timezone.utc)),
-        ca_pem=_ca_pem(params["ca_file"]),
+        certificate=given_certificate(params, [site.host for site in sites], can_check, now),
+        ca_pem=_ca_pem(params["ca_file"], can_check, now),
         require_dns=params["require_dns"],
         start_timeout=params["start_timeout"],
     )
@@ -320,13 +332,23 @@ def _owner(user: str) -> tuple[int, int]:
     return int(uid), int(gid)
 
 
-def _ca_pem(path: Optional[str]) -> Optional[str]:
+def _ca_pem(path: Optional[str], can_check: bool, now: datetime) -> Optional[str]:
     if not path:
         return None
     content = read_bytes(path)
     if content is None:
         raise Failure(f"There is no CA file {path} on this host", "correct `toucan_ca_file`, or run role `toucan_host`, which copies it", subject=path)
+    if can_check:
+        check_ca_bundle(content, now, path)
     return content.decode(errors="replace")
+
+
+def warn_of_certificate(module: ToucanModule, certificate: GivenCertificate) -> None:
+    """Say what is no error, but should be known."""
+    if certificate.facts is None:
+        module.warn("The certificate was not examined, because this host has no environment of the collection yet.")
+    elif certificate.facts.days_left < module.params["warn_days"]:
+        module.warn(f"The certificate expires in {certificate.facts.days_left} days.")
 
 
 def main() -> None:
@@ -340,10 +362,8 @@ def main() -> None:
         request = proxy_request(module.params, can_check=has_libraries)
     except Failure as failure:
         module.finish_failed(failure)
-    if request.certificate and request.certificate.facts is None:
-        module.warn("The certificate was not examined, because this host has no environment of the collection yet.")
-    elif request.certificate and request.certificate.facts.days_left < module.params["warn_days"]:
-        module.warn(f"The certificate expires in {request.certificate.facts.days_left} days.")
+    if request.certificate:
+        warn_of_certificate(module, request.certificate)
     module.run_engine(ProxyEngine(request, DockerEngine, has_engine=has_libraries))
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,10 @@ ADMIN_SOCKET = "/run/caddy/admin.sock"
 INTERNAL_ROOT = "caddy/pki/authorities/local/root.crt"  # below the data folder
 # Older ones close websockets at every reload.
 STREAMS_SURVIVE_SINCE = (2, 7)
+
+# What is not of this form would be read as Caddy's syntax; whether it means something, Caddy says.
+_HOST = re.compile(r"[\w.-]+")
+_UPSTREAM = re.compile(r"([\w.-]+|\[[0-9A-Fa-f:.]+\]):\d+")
 
 
 @dataclass(frozen=True)
@@ -61,21 +66,43 @@ class ProxyOptions:
 
 def refuse_unusable_urls(options: ProxyOptions) -> None:
     """:raises Failure: when the public URLs cannot be served by this proxy."""
-    hosts = [site.host for site in options.sites]
     for site in options.sites:
-        parts = urlsplit(site.url)
-        if parts.scheme != "https" or not parts.hostname:
-            raise Failure(f"`{site.url}` is no https URL with a host name", "write it as `https://toucan.example.com`", subject=site.url)
-        if (parts.port or 443) != options.https_port:
-            raise Failure(
-                f"{site.url} has port {parts.port or 443}, but the proxy publishes {options.https_port}",
-                "make the URL and `toucan_proxy_https_port` agree",
-                subject=site.url,
-            )
-        if parts.path.strip("/"):
-            raise Failure(f"{site.url} has a path, which this proxy does not serve", "give frontend and backend a host name each", subject=site.url)
+        _refuse_unusable_url(site.url, options.https_port)
+    hosts = [site.host for site in options.sites]
     if len(set(hosts)) < len(hosts):
         raise Failure(f"Frontend and backend share the host name {hosts[0]}", "give each a host name of its own", subject=hosts[0])
+
+
+def refuse_unusable_addresses(options: ProxyOptions) -> None:
+    """:raises Failure: when an upstream is no address, or both listeners want the same port."""
+    for site in options.sites:
+        for upstream in site.upstreams:
+            if not _UPSTREAM.fullmatch(upstream):
+                raise Failure(f"`{upstream}`, which is to stand behind {site.url}, is no address", "write it as `host:port`", subject=upstream)
+    if options.http_port == options.https_port:
+        raise Failure(
+            f"HTTP and HTTPS share port {options.http_port}",
+            "give `toucan_proxy_http_port` and `toucan_proxy_https_port` a port each",
+            subject=str(options.http_port),
+        )
+
+
+def _refuse_unusable_url(url: str, https_port: int) -> None:
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 443
+    except ValueError as error:  # unbalanced brackets, or a port that is no number
+        raise Failure(f"`{url}` is no URL: {error}", "write it as `https://toucan.example.com`", subject=url) from error
+    if parts.scheme != "https" or not _HOST.fullmatch(parts.hostname or ""):
+        raise Failure(
+            f"`{url}` is no https URL with a host name",
+            "write `toucan_frontend_url` and `toucan_backend_url` as `https://toucan.example.com`",
+            subject=url,
+        )
+    if port != https_port:
+        raise Failure(f"{url} has port {port}, but the proxy publishes {https_port}", "make the URL and `toucan_proxy_https_port` agree", subject=url)
+    if parts.path.strip("/"):
+        raise Failure(f"{url} has a path, which this proxy does not serve", "give frontend and backend a host name each", subject=url)
 
 
 def render(options: ProxyOptions, streams_survive: bool) -> str:
@@ -98,7 +125,6 @@ def _global_block() -> str:
             f"http_port {HTTP_PORT}",
             f"https_port {HTTPS_PORT}",
             "auto_https disable_redirects",
-            "persist_config off",
             "skip_install_trust",
             # HTTP/3 would need a published UDP port, and would be announced under the port inside the container.
             _block("servers", ["protocols h1 h2"]).rstrip(),
@@ -172,8 +198,8 @@ def parse_version(text: str) -> tuple[int, ...]:
 
 
 def streams_survive(version: tuple[int, ...]) -> bool:
-    """Whether a Caddy of this version can keep websockets open over a reload."""
-    return version >= STREAMS_SURVIVE_SINCE
+    """Whether a Caddy of this version can keep websockets open over a reload; an unknown one is taken for a current one."""
+    return not version or version >= STREAMS_SURVIVE_SINCE
 
 
 def shown(files: Mapping[str, str]) -> dict[str, str]:

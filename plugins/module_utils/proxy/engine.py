@@ -9,7 +9,7 @@ import functools
 import hashlib
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Optional
 
@@ -25,7 +25,7 @@ from ..core.plan import Step
 from ..core.x509 import CertificateFacts
 from ..stack.planner import plan_network
 from . import caddyfile as caddy
-from .reachability import open_as_user, refuse_taken_ports, refuse_unresolved
+from .reachability import handshake_fault, open_as_user, refuse_taken_ports, refuse_unresolved
 
 _FILE_MODES = {caddy.CADDYFILE: 0o444, caddy.CERTIFICATE: 0o444, caddy.KEY: 0o400}
 _CANDIDATE = "candidate"
@@ -75,13 +75,14 @@ class Observed:
 
 @dataclass(frozen=True)
 class Desired:
-    """``config_hash`` is compose's own, empty where no engine can compute it."""
+    """``version`` is Caddy's answer, empty where it is not known; ``config_hash`` is compose's own, empty where no engine can compute it."""
 
     compose: Mapping[str, Any]
     image: Image
     files: Mapping[str, str]
     folders: tuple[Folder, ...]
     network: str
+    version: str = ""
     config_hash: str = ""
 
 
@@ -137,6 +138,7 @@ class ProxyEngine:
         self._connect = connect
         self._has_engine = has_engine
         self._desired: Desired
+        self._proven = ""  # fingerprint of the configuration that this run put in place
 
     @functools.cached_property
     def docker(self) -> DockerEngine:
@@ -144,23 +146,25 @@ class ProxyEngine:
 
     def observe(self) -> Observed:
         options = self.request.options
-        caddy.refuse_unusable_urls(options)
         if self.request.require_dns:
             refuse_unresolved(site.host for site in options.sites)
         if not self._has_engine:
             refuse_taken_ports([options.http_port, options.https_port])
-            self._desired = self._desire(self.request.image, modern=True)
+            self._desired = self._desire(self.request.image, version="")
             return Observed()
         containers = self.docker.containers(self.request.project)
         container = containers[0] if containers else None
-        if not (container and container.running):
-            refuse_taken_ports([options.http_port, options.https_port])
-        else:
-            refuse_taken_ports({options.http_port, options.https_port} - set(container.ports))
+        # A container that is up, even a paused one, holds its ports itself; those of a stopped one may be another's by now.
+        own = set(container.ports) if container and container.state in ("running", "paused") else set()
+        refuse_taken_ports(sorted({options.http_port, options.https_port} - own))
         compose = read_yaml(self._path(COMPOSE_FILE))
         image = self._resolve(compose)
         has_image = bool(self.docker.image_id(str(image)))
-        desired = self._desired = self._desire(image, self._is_modern(image, has_image))
+        desired = self._desired = self._desire(image, self._version(image, has_image))
+        fault = self._trust_fault()
+        if fault:
+            # The CA may come to this host in the same run, so a plan does not stop here.
+            self.warnings.append(f"This host does not trust the given certificate: {fault}.")
         return Observed(
             compose=compose,
             files=self._read_files(caddy.CONFIG_FOLDER),
@@ -180,27 +184,23 @@ class ProxyEngine:
         image = self.request.image
         return replace(image, digest=self.docker.registry_digest(image.name, image.tag, self.request.credentials, image.registry))
 
-    def _is_modern(self, image: Image, has_image: bool) -> bool:
-        """Whether this Caddy keeps websockets open over a reload; one that is not here yet is taken for a current one."""
+    def _version(self, image: Image, has_image: bool) -> str:
+        """What ``caddy version`` says, or what the tag of an image that is not here yet promises."""
         if not has_image:
-            return True
+            return image.tag if "." in image.tag else ""
         known = read_json(self._path(_LOADED)) or {}
-        version = known.get("version", "") if known.get("image") == str(image) else self._caddy_version(image)
-        modern = caddy.streams_survive(caddy.parse_version(version))
-        if not modern:
-            self.warnings.append(f"Caddy {version.strip()} closes websockets at every reload; version 2.7 or newer keeps them open.")
-        return modern
+        return known["version"] if known.get("image") == str(image) else self._caddy_version(image)
 
     def _caddy_version(self, image: Image) -> str:
         code, text = self.docker.run_once(str(image), ["caddy", "version"], {}, self._user(), [caddy.CAPABILITY])
         if code:
             raise Failure(f"Image {image.asked} does not run `caddy version`: {text.strip()}", "set `toucan_proxy_image` to an image of Caddy 2", answer=text)
-        return text
+        return text.strip()
 
-    def _desire(self, image: Image, modern: bool) -> Desired:
+    def _desire(self, image: Image, version: str) -> Desired:
         options = self.request.options
         definition = caddy.compose(options, str(image))
-        files = {caddy.CADDYFILE: caddy.render(options, modern)}
+        files = {caddy.CADDYFILE: caddy.render(options, caddy.streams_survive(caddy.parse_version(version)))}
         if self.request.certificate:
             files[caddy.CERTIFICATE] = self.request.certificate.chain_pem
             files[caddy.KEY] = self.request.certificate.key_pem
@@ -210,7 +210,7 @@ class ProxyEngine:
             Folder(self._path(caddy.DATA_FOLDER), options.owner, "0700"),
         )
         config_hash = self.project.hashes(definition)[caddy.SERVICE] if self._has_engine else ""
-        return Desired(definition, image, files, folders, options.network, config_hash)
+        return Desired(definition, image, files, folders, options.network, version, config_hash)
 
     def plan(self, observed: Observed) -> list[Step]:
         return plan_proxy(self._desired, observed)
@@ -221,11 +221,11 @@ class ProxyEngine:
             "image.pull": self._pull,
             "network": lambda network: self.docker.create_network(network),
             "folder": lambda path: make_folder(next(folder for folder in self._desired.folders if folder.path == path)),
-            "config.replace": self._replace_config,
+            "config.replace": lambda _: self._replace_config(),
             "file": lambda path: write_atomic(self._path(path), to_yaml(self._desired.compose)),
             "service.create": lambda _: self._up(recreate=False),
-            "service.start": lambda _: self._up(recreate=False),
-            "service.recreate": lambda _: self._up(recreate=True),
+            "service.start": self._start,
+            "service.recreate": self._recreate,
             "config.reload": self._reload,
         }
         actions[kind](name)
@@ -233,23 +233,41 @@ class ProxyEngine:
     def _pull(self, _: str) -> None:
         image = self._desired.image
         self.docker.pull(image.name, image.tag, image.digest, self.request.credentials, image.registry)
-        if not self._is_modern(image, has_image=True):
-            self._desired = replace(self._desired, files={**self._desired.files, caddy.CADDYFILE: caddy.render(self.request.options, False)})
+        self._desired = self._desire(image, self._caddy_version(image))
 
-    def _replace_config(self, _: str) -> None:
-        """Prove the new files in a container of their own before the live ones are touched."""
+    def _replace_config(self) -> None:
+        """Prove the new files, as Caddy and as a user's browser would see them, before the live ones are touched."""
+        fault = self._trust_fault()
+        if fault:
+            raise Failure(
+                f"This host does not trust the given certificate: {fault}",
+                "append the missing intermediate certificates to it, or give the CA that signed it as `toucan_ca_file`",
+                subject=self.request.options.sites[0].host,
+                answer=fault,
+            )
         self._write_files(_CANDIDATE)
         mounts = {self._path(_CANDIDATE): caddy.CONFIG_MOUNT}
         code, text = self.docker.run_once(str(self._desired.image), caddy.validate_command(), mounts, self._user(), [caddy.CAPABILITY])
         if code:
+            # A key that is not in use has no business on the host.
+            self._clear_candidate(keep=(caddy.CADDYFILE,))
             raise Failure(
                 f"Caddy refuses the new configuration: {_last_error(text)}",
-                f"read it in {self._path(_CANDIDATE)}; the former one is still in use",
+                f"read it in {self._path(_CANDIDATE)}/{caddy.CADDYFILE}; the former one is still in use",
                 subject=self._path(_CANDIDATE),
                 answer=text,
             )
         self._write_files(caddy.CONFIG_FOLDER)
-        self._remove_files(_CANDIDATE)
+        self._clear_candidate()
+        self._proven = fingerprint(self._desired.files)
+
+    def _trust_fault(self) -> str:
+        """What keeps a user of this host's CA from trusting the given certificate; empty where nothing does."""
+        given = self.request.certificate
+        if given is None:
+            return ""
+        faults = (handshake_fault(given.chain_pem, given.key_pem, site.host, self.request.ca_pem) for site in self.request.options.sites)
+        return next((fault for fault in faults if fault), "")
 
     def _write_files(self, folder: str) -> None:
         make_folder(Folder(self._path(folder), self.request.options.owner, "0700"))
@@ -258,14 +276,27 @@ class ProxyEngine:
         for name in set(self._read_files(folder)) - set(self._desired.files):
             os.unlink(os.path.join(self._path(folder), name))
 
-    def _remove_files(self, folder: str) -> None:
-        for name in os.listdir(self._path(folder)):
-            os.unlink(os.path.join(self._path(folder), name))
-        os.rmdir(self._path(folder))
+    def _clear_candidate(self, keep: Collection[str] = ()) -> None:
+        for name in set(os.listdir(self._path(_CANDIDATE))) - set(keep):
+            os.unlink(os.path.join(self._path(_CANDIDATE), name))
+        if not keep:
+            os.rmdir(self._path(_CANDIDATE))
 
     def _read_files(self, folder: str) -> dict[str, str]:
         found = {name: read_bytes(os.path.join(self._path(folder), name)) for name in _FILE_MODES}
         return {name: content.decode(errors="replace") for name, content in found.items() if content is not None}
+
+    def _start(self, _: str) -> None:
+        for container in self.docker.containers(self.request.project):
+            if container.state == "paused":
+                self.docker.unpause(container.id)
+        self._up(recreate=False)
+
+    def _recreate(self, _: str) -> None:
+        # Another image may refuse what the former one took, or its version may not be what its tag promised.
+        if self._proven != fingerprint(self._desired.files):
+            self._replace_config()
+        self._up(recreate=True)
 
     def _up(self, recreate: bool) -> None:
         self.project.up(caddy.SERVICE, recreate)
@@ -285,11 +316,14 @@ class ProxyEngine:
 
     def _record_loaded(self) -> None:
         image = self._desired.image
-        loaded = {"files": fingerprint(self._desired.files), "image": str(image), "version": self._caddy_version(image)}
+        loaded = {"files": fingerprint(self._desired.files), "image": str(image), "version": self._desired.version}
         write_atomic(self._path(_LOADED), json_bytes(loaded), mode=0o600)
 
     def report(self, observed: Observed, applied: bool) -> dict[str, Any]:
         image = self._desired.image
+        version = self._desired.version
+        if not caddy.streams_survive(caddy.parse_version(version)):
+            self.warnings.append(f"Caddy {version} closes websockets at every reload; version 2.7 or newer keeps them open.")
         result: dict[str, Any] = {
             "image": {"name": image.name, "tag": image.tag, "digest": image.digest, "id": self.docker.image_id(str(image)) if self._has_engine else ""},
             "urls": [site.url for site in self.request.options.sites],

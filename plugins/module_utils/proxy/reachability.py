@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import http.client
 import os
@@ -18,7 +19,7 @@ from ..core.errors import Failure
 
 _LISTEN = "0A"
 _SOCKET = re.compile(r"socket:\[(\d+)\]")
-_TIMEOUT = 10.0
+_TIMEOUT = 15.0  # more than Caddy waits for what is behind it, so that its own answer is seen
 
 
 def refuse_unresolved(hosts: Iterable[str]) -> None:
@@ -26,9 +27,9 @@ def refuse_unresolved(hosts: Iterable[str]) -> None:
     for host in hosts:
         try:
             socket.getaddrinfo(host, 443, type=socket.SOCK_STREAM)
-        except socket.gaierror as error:
+        except (socket.gaierror, UnicodeError) as error:  # the latter for a label that is empty or too long
             raise Failure(
-                f"The public name {host} does not resolve on this host: {error.strerror}",
+                f"The public name {host} does not resolve on this host: {getattr(error, 'strerror', error)}",
                 "create its DNS record, or set `toucan_proxy_require_dns: false` to go on before the DNS change",
                 subject=host,
             ) from error
@@ -74,6 +75,41 @@ def _program(inode: str) -> str:
     return "another program"
 
 
+def handshake_fault(chain_pem: str, key_pem: str, host: str, ca_pem: Optional[str]) -> str:
+    """Shake hands in memory, as a user's client does with a server of this certificate.
+
+    :param ca_pem: the CA to trust; the system's where it is ``None``.
+    :returns: why the client refuses, empty where it accepts.
+    """
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = ssl.create_default_context(cadata=ca_pem).wrap_bio(to_client, to_server, server_hostname=host)
+    try:
+        server = _server_context(chain_pem, key_pem).wrap_bio(to_server, to_client, server_side=True)
+        while True:
+            try:
+                client.do_handshake()
+                return ""
+            except ssl.SSLWantReadError:
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    server.do_handshake()
+    except ssl.SSLCertVerificationError as error:
+        return str(error.verify_message)
+    except ssl.SSLError as error:
+        return str(error.reason)
+
+
+def _server_context(chain_pem: str, key_pem: str) -> ssl.SSLContext:
+    """A context of this certificate; OpenSSL reads it from a file, which here is memory that nobody else can open."""
+    descriptor = os.memfd_create("certificate")
+    try:
+        os.write(descriptor, f"{chain_pem}\n{key_pem}\n".encode())
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(f"/proc/self/fd/{descriptor}")
+        return context
+    finally:
+        os.close(descriptor)
+
+
 def open_as_user(host: str, address: str, port: int, path: str, ca_pem: Optional[str]) -> str:
     """GET ``https://host:port/path`` at ``address``, certificate verified.
 
@@ -82,12 +118,11 @@ def open_as_user(host: str, address: str, port: int, path: str, ca_pem: Optional
     """
     context = ssl.create_default_context(cadata=ca_pem)
     try:
-        with socket.create_connection((address, port), timeout=_TIMEOUT) as plain:
-            with context.wrap_socket(plain, server_hostname=host) as secure:
-                connection = http.client.HTTPSConnection(host, port, timeout=_TIMEOUT)
-                connection.sock = secure
-                connection.request("GET", path)
-                status = connection.getresponse().status
+        with socket.create_connection((address, port), timeout=_TIMEOUT) as plain, context.wrap_socket(plain, server_hostname=host) as secure:
+            connection = http.client.HTTPSConnection(host, port, timeout=_TIMEOUT)
+            connection.sock = secure
+            connection.request("GET", path)
+            status = connection.getresponse().status
     except ssl.SSLCertVerificationError as error:
         return f"its certificate is not trusted: {error.verify_message}"
     except (OSError, http.client.HTTPException) as error:

@@ -60,7 +60,7 @@ def _mongodb_probe(address: str, password: str, secrets_path: str) -> str:
 def answered_versions(request: StackRequest, containers: Iterable[Container]) -> dict[str, str]:
     """The versions that the product's services on this host answer, by kind.
 
-    :raises Failure: when their majors differ.
+    :raises Failure: when their majors differ, or the backend's version is not where it is looked for.
     """
     addresses = _addresses(request, containers)
     versions = {}
@@ -69,9 +69,21 @@ def answered_versions(request: StackRequest, containers: Iterable[Container]) ->
         versions[kinds.FRONTEND] = text.strip()
     if kinds.BACKEND in addresses:
         _, text = http_text(backend_port(request.options), routes.BACKEND_ROOT)(addresses[kinds.BACKEND])
-        versions[kinds.BACKEND] = str(evaluate(request.version_shape, json.loads(text), "`toucan_stack_version_shape`"))
+        versions[kinds.BACKEND] = _version(request.version_shape, text)
     _refuse_two_majors(versions)
     return versions
+
+
+def _version(shape: str, text: str) -> str:
+    version = evaluate(shape, json.loads(text), "`toucan_stack_version_shape`")
+    if not isinstance(version, str):
+        raise Failure(
+            f"The backend answered no version at `{shape}`",
+            "set `toucan_stack_version_shape` to where this release tells it",
+            subject=shape,
+            answer=text[:200],
+        )
+    return version
 
 
 def ways_in(request: StackRequest, containers: Iterable[Container]) -> list[dict[str, Any]]:

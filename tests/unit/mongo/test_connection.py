@@ -1,0 +1,107 @@
+# Copyright: (c) 2026, toucan.selfhosted contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A MongoDB that does not answer is waited for; one that refuses the user is told apart by its code."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import bson
+import pytest
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors import Failure
+from ansible_collections.toucan.selfhosted.plugins.module_utils.mongo import connection
+from ansible_collections.toucan.selfhosted.plugins.module_utils.mongo.connection import LoginRefused, NotReady, log_in
+
+LOCALHOST = "127.0.0.1"
+HELLO = {
+    "ok": 1,
+    "isWritablePrimary": True,
+    "helloOk": True,
+    "minWireVersion": 0,
+    "maxWireVersion": 21,
+    "maxBsonObjectSize": 1 << 24,
+    "maxMessageSizeBytes": 48000000,
+    "maxWriteBatchSize": 100000,
+    "saslSupportedMechs": ["SCRAM-SHA-256"],
+}
+
+
+@contextmanager
+def server(answers: Mapping[str, Any]) -> Iterator[int]:
+    """A server of MongoDB's wire protocol that knows its greeting and the commands of `answers`; the port it listens on."""
+    with socket.create_server((LOCALHOST, 0)) as listener:
+
+        def serve(peer: socket.socket) -> None:
+            with peer, peer.makefile("rb") as stream:
+                while True:
+                    head = stream.read(16)
+                    if len(head) < 16:
+                        return
+                    size, request, _, opcode = struct.unpack("<iiii", head)
+                    body = stream.read(size - 16)
+                    # OP_MSG has a section of one document after its flags, OP_QUERY one after the collection's name.
+                    start = 5 if opcode == 2013 else body.index(b"\0", 4) + 9
+                    command = next(iter(bson.decode(body[start : start + struct.unpack_from("<i", body, start)[0]])))
+                    answer = bson.encode(answers.get(command, HELLO))
+                    if opcode == 2013:
+                        reply, kind = struct.pack("<iB", 0, 0) + answer, 2013
+                    else:
+                        reply, kind = struct.pack("<iqii", 8, 0, 0, 1) + answer, 1
+                    peer.sendall(struct.pack("<iiii", 16 + len(reply), 0, request, kind) + reply)
+
+        def accept() -> None:
+            while True:
+                try:
+                    peer, _ = listener.accept()
+                except OSError:
+                    return
+                threading.Thread(target=serve, args=(peer,), daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_TIMEOUT_MS", 300)
+
+
+def error(code: int, words: str) -> dict[str, Any]:
+    return {"ok": 0, "code": code, "codeName": "X", "errmsg": words}
+
+
+def test_a_port_where_nobody_listens_is_not_ready() -> None:
+    with socket.socket() as held:
+        held.bind((LOCALHOST, 0))
+        with pytest.raises(NotReady, match="refused"):
+            log_in(LOCALHOST, held.getsockname()[1], "app", "sesame")
+
+
+def test_a_server_that_keeps_silent_is_not_ready() -> None:
+    with socket.create_server((LOCALHOST, 0)) as listener, pytest.raises(NotReady):
+        log_in(LOCALHOST, listener.getsockname()[1], "app", "sesame")
+
+
+def test_a_user_that_is_refused_is_told_apart() -> None:
+    with server({"saslStart": error(18, "Authentication failed.")}) as port, pytest.raises(LoginRefused) as caught:
+        log_in(LOCALHOST, port, "app", "sesame")
+    assert "18" in str(caught.value)
+    assert "sesame" not in str(caught.value)
+
+
+def test_a_server_that_cannot_judge_yet_is_not_ready() -> None:
+    with server({"saslStart": error(11600, "interrupted at shutdown")}) as port, pytest.raises(NotReady, match="interrupted at shutdown"):
+        log_in(LOCALHOST, port, "app", "sesame")
+
+
+def test_a_missing_library_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "MongoClient", None)
+    with pytest.raises(Failure, match="The Python library pymongo is missing; run role `toucan_host` on this host first"):
+        log_in(LOCALHOST, 27017, "app", "sesame")

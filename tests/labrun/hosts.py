@@ -94,9 +94,15 @@ class Run:
 
 @dataclass(frozen=True)
 class Host:
-    """One host of the lab."""
+    """One host of the lab; in the inventory it is in `toucan` and in those `groups` that say what it runs."""
 
     name: str
+    groups: tuple[str, ...] = ()
+
+    @property
+    def address(self) -> str:
+        """Its address in the lab's network."""
+        return self._inventory()["all"]["children"]["toucan"]["hosts"][self.name]["ansible_host"]
 
     def shell(self, command: str, stdin: bytes | None = None) -> str:
         """Output of a shell command on the host."""
@@ -158,6 +164,7 @@ class Host:
         inventory = yaml.safe_load((LAB / "inventory.yml").read_text(encoding="utf-8"))
         group = inventory["all"]["children"]["toucan"]
         group["hosts"] = {self.name: group["hosts"][self.name]}
+        group["children"] = {name: {"hosts": {self.name: {}}} for name in self.groups}
         return inventory
 
 

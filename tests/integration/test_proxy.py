@@ -104,7 +104,11 @@ def upload(host: Host, header: bytes, content: bytes) -> tuple[str, str]:
     """Answer to a user who puts a file into the small app: headers and body."""
     user_shell("cat > /tmp/proxy-test", content)
     form = f"-F 'file=@/tmp/proxy-test;filename=body' https://{BACKEND}/{APP}/data/sources"
-    headers, _, body = curl(host, f"-D - {form} -H @-", header).replace("\r", "").partition("\n\n")
+    try:
+        answer = curl(host, f"-D - {form} -H @-", header)
+    finally:
+        user_shell("rm /tmp/proxy-test")
+    headers, _, body = answer.replace("\r", "").partition("\n\n")
     return headers, body
 
 

@@ -108,6 +108,7 @@ def wait_until_healthy(
     deadline = clock() + timeout
     waiting = list(watched)
     first_restarts: dict[str, int] = {}
+    ended_with: dict[str, int] = {}
     while True:
         containers = {container.service: container for container in engine.containers(project)}
         faults: Mapping[str, str] = {item.service: _fault(item, containers.get(item.service), network) for item in waiting}
@@ -116,8 +117,12 @@ def wait_until_healthy(
             return
         for item in waiting:
             container = containers.get(item.service)
+            if container and not container.running:
+                # Of a container that runs again, the engine no longer tells it.
+                ended_with[container.id] = container.exit_code
             if container and container.restarts - first_restarts.setdefault(container.id, container.restarts) >= _RESTARTS_MEAN_A_LOOP:
-                raise _failure(engine, item, container, f"keeps restarting (exit code {container.exit_code})")
+                code = f" (exit code {ended_with[container.id]})" if container.id in ended_with else ""
+                raise _failure(engine, item, container, f"keeps restarting{code}")
         if clock() >= deadline:
             item = waiting[0]
             raise _failure(engine, item, containers.get(item.service), f"is not healthy after {timeout:.0f} s: {faults[item.service]}")

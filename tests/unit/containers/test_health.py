@@ -130,6 +130,14 @@ def test_a_restart_loop_ends_the_wait_early() -> None:
     assert caught.value.log[-1] == "last line of 0123"
 
 
+def test_the_exit_code_of_a_loop_is_the_one_it_ended_with_not_that_of_its_next_life() -> None:
+    ended, up_again = replace(UP, state="restarting", exit_code=3), replace(UP, restarts=4)
+    with pytest.raises(Failure, match=r"keeps restarting \(exit code 3\)"):
+        wait(ScriptedEngine([UP], [ended], [up_again]), lambda address: "refused", timeout=900)
+    with pytest.raises(Failure, match=r"keeps restarting; "):
+        wait(ScriptedEngine([UP], [up_again]), lambda address: "refused", timeout=900)
+
+
 def test_restarts_of_former_days_are_no_loop() -> None:
     engine = ScriptedEngine([replace(UP, restarts=40)])
     wait(engine, lambda address: "" if engine.now >= 10 else "refused")
@@ -171,7 +179,7 @@ def line_server(answer: bytes) -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
-            connection, _ = listener.accept()
+            connection, dummy = listener.accept()
             with connection:
                 assert connection.recv(64) == b"PING\r\n"
                 connection.sendall(answer)
@@ -222,7 +230,7 @@ def test_what_speaks_no_http_is_a_fault() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
-            connection, _ = listener.accept()
+            connection, dummy = listener.accept()
             with connection:
                 connection.recv(1024)
                 connection.sendall(b"-ERR unknown command\r\n")

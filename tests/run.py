@@ -81,7 +81,7 @@ def main() -> int:
     stages = all_stages(keep_lab="--keep-lab" in sys.argv)
     asked = parse_arguments(stages).stages
     # A terminated run ends like an interrupted one: what it started is ended on the way out.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, lambda *dummy: sys.exit(143))
     if set(asked) & set(ERRANDS):
         try:
             run_errands(asked)

@@ -106,15 +106,15 @@ class ToucanModule(AnsibleModule):
         python = self.state().get("python") or DEFAULT_PYTHON
         if not has_respawned() and os.path.exists(python):
             self._respawn(python)
-        if self.check_mode and not has_respawned():
-            return False
-        self.finish_failed(
-            Failure(
-                f"{self._name} needs the Python libraries {', '.join(missing)}, which {python} does not have",
-                "run role `toucan_host` on this host first, or record the right environment with `toucan_state`",
-                subject=python,
+        if has_respawned() or not self.check_mode:
+            self.finish_failed(
+                Failure(
+                    f"{self._name} needs the Python libraries {', '.join(missing)}, which {python} does not have",
+                    "run role `toucan_host` on this host first, or record the right environment with `toucan_state`",
+                    subject=python,
+                )
             )
-        )
+        return False
 
     def _respawn(self, python: str) -> NoReturn:
         """Start again under another interpreter, and end with what that one ends with."""

@@ -326,7 +326,7 @@ def proxy_request(params: dict[str, Any], can_check: bool) -> ProxyRequest:
 
 
 def _owner(user: str) -> tuple[int, int]:
-    uid, _, gid = user.partition(":")
+    uid, dummy, gid = user.partition(":")
     if not (uid.isdigit() and gid.isdigit()):
         raise Failure(f"`{user}` names no user and group by number", "write `toucan_proxy_user` as `1000:1000`", subject=user)
     return int(uid), int(gid)

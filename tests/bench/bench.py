@@ -54,7 +54,7 @@ def ad_hoc(module: str, *arguments: str) -> None:
 def bench_site(host: Host) -> dict[str, float]:
     """Second runs of `site.yml`: wall time and number of tasks."""
     times, tasks = [], 0
-    for _ in range(SITE_RUNS):
+    for dummy in range(SITE_RUNS):
         started = time.monotonic()
         recap = host.site().unchanged().recap
         times.append(time.monotonic() - started)
@@ -66,7 +66,7 @@ def bench_version(host: Host) -> dict[str, float]:
     """`toucan_version` beside `stat`, turn by turn; its two requests are measured apart and taken off."""
     ours, theirs, requests = [], [], []
     ad_hoc("ansible.builtin.stat", "-a", "path=/etc/toucan")
-    for _ in range(AD_HOC_RUNS):
+    for dummy in range(AD_HOC_RUNS):
         theirs.append(seconds(lambda: ad_hoc("ansible.builtin.stat", "-a", "path=/etc/toucan")))
         ours.append(seconds(lambda: ad_hoc("toucan.selfhosted.toucan_version")))
         requests.append(float(host.shell(REQUESTS)))

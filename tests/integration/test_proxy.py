@@ -108,7 +108,7 @@ def upload(host: Host, header: bytes, content: bytes) -> tuple[str, str]:
         answer = curl(host, f"-D - {form} -H @-", header)
     finally:
         user_shell("rm /tmp/proxy-test")
-    headers, _, body = answer.replace("\r", "").partition("\n\n")
+    headers, dummy, body = answer.replace("\r", "").partition("\n\n")
     return headers, body
 
 
@@ -132,7 +132,7 @@ def test_the_frontend_may_ask_the_backend_from_another_origin(proxied: Host) -> 
         asked = f"-H 'Origin: {origin}' -H 'Access-Control-Request-Method: POST' -H 'Access-Control-Request-Headers: authorization,x-json-flavor'"
         lines = curl(proxied, f"-o /dev/null -D - -X OPTIONS https://{BACKEND}/login {asked}").splitlines()
         assert lines[0].split()[1] == "204"
-        return {name: value for name, _, value in (line.partition(": ") for line in lines[1:]) if name.startswith("access-control-")}
+        return {name: value for name, dummy, value in (line.partition(": ") for line in lines[1:]) if name.startswith("access-control-")}
 
     headers = allowed(f"https://{FRONTEND}")
     assert headers["access-control-allow-origin"] == f"https://{FRONTEND}"
@@ -143,11 +143,11 @@ def test_the_frontend_may_ask_the_backend_from_another_origin(proxied: Host) -> 
 def test_a_body_of_50_mb_is_stored_whole_and_a_bigger_one_refused_by_the_product(proxied: Host) -> None:
     content = os.urandom(BODY_LIMIT - FORM_BYTES)
     with small_app(proxied) as header:
-        _, answer = upload(proxied, header, content)
+        dummy, answer = upload(proxied, header, content)
         on_disk = proxied.shell(f"sha256sum /var/lib/toucan/storage/{APP}/data_sources/body").split()[0]
         assert on_disk == json.loads(answer)["sha256"] == hashlib.sha256(content).hexdigest()
 
-        headers, _ = upload(proxied, header, content + bytes(2**20))
+        headers, dummy = upload(proxied, header, content + bytes(2**20))
         assert headers.split()[1] == "413"
         assert "server: nginx" in headers
 
@@ -357,7 +357,7 @@ def refusals(proxied: Host, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     """What the role said to each bad input, in one play; nothing of what is live changed."""
     answers = tmp_path_factory.mktemp("refusals") / "said.json"
     tasks: list[dict[str, Any]] = []
-    for wrong, (options, _) in BAD_INPUT.items():
+    for wrong, (options, dummy) in BAD_INPUT.items():
         role = {"name": wrong, "ansible.builtin.include_role": {"name": "toucan.selfhosted.toucan_proxy"}}
         said = "{{ said | default({}) | combine({wrong: ansible_failed_result.msg}) }}"
         keep = {"name": "Keep what it said", "ansible.builtin.set_fact": {"said": said}, "vars": {"wrong": wrong}}
@@ -374,7 +374,7 @@ def refusals(proxied: Host, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 
 @pytest.mark.parametrize("wrong", BAD_INPUT)
 def test_bad_input_is_refused_before_anything_changes(refusals: dict[str, str], wrong: str) -> None:
-    _, words = BAD_INPUT[wrong]
+    dummy, words = BAD_INPUT[wrong]
     assert [word for word in words if word not in refusals[wrong]] == [], refusals[wrong]
 
 

@@ -41,9 +41,9 @@ def parse_image(reference: str) -> Image:
 
     :raises Failure: when the reference is empty or has white space.
     """
-    rest, _, digest = reference.partition("@")
-    head, _, last = rest.rpartition("/")
-    name, _, tag = last.partition(":")
+    rest, dummy, digest = reference.partition("@")
+    head, dummy, last = rest.rpartition("/")
+    name, dummy, tag = last.partition(":")
     if not name or any(character.isspace() for character in reference):
         raise Failure(f"`{reference}` is no image reference", "write it as `registry.example.com/folder/name:tag`", subject=reference)
     return Image(f"{head}/{name}" if head else name, tag or "latest", digest)

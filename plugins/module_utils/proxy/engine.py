@@ -216,21 +216,24 @@ class ProxyEngine:
         return plan_proxy(self._desired, observed)
 
     def apply(self, step: Step) -> None:
-        kind, _, name = step.id.partition(":")
+        kind, dummy, name = step.id.partition(":")
         actions: dict[str, Callable[[str], None]] = {
             "image.pull": self._pull,
-            "network": lambda network: self.docker.create_network(network),
+            "network": self._create_network,
             "folder": lambda path: make_folder(next(folder for folder in self._desired.folders if folder.path == path)),
-            "config.replace": lambda _: self._replace_config(),
+            "config.replace": lambda dummy: self._replace_config(),
             "file": lambda path: write_atomic(self._path(path), to_yaml(self._desired.compose)),
-            "service.create": lambda _: self._up(recreate=False),
+            "service.create": lambda dummy: self._up(recreate=False),
             "service.start": self._start,
             "service.recreate": self._recreate,
             "config.reload": self._reload,
         }
         actions[kind](name)
 
-    def _pull(self, _: str) -> None:
+    def _create_network(self, name: str) -> None:
+        self.docker.create_network(name)
+
+    def _pull(self, dummy: str) -> None:
         image = self._desired.image
         self.docker.pull(image.name, image.tag, image.digest, self.request.credentials, image.registry)
         self._desired = self._desire(image, self._caddy_version(image))
@@ -286,13 +289,13 @@ class ProxyEngine:
         found = {name: read_bytes(os.path.join(self._path(folder), name)) for name in _FILE_MODES}
         return {name: content.decode(errors="replace") for name, content in found.items() if content is not None}
 
-    def _start(self, _: str) -> None:
+    def _start(self, dummy: str) -> None:
         for container in self.docker.containers(self.request.project):
             if container.state == "paused":
                 self.docker.unpause(container.id)
         self._up(recreate=False)
 
-    def _recreate(self, _: str) -> None:
+    def _recreate(self, dummy: str) -> None:
         # Another image may refuse what the former one took, or its version may not be what its tag promised.
         if self._proven != fingerprint(self._desired.files):
             self._replace_config()
@@ -302,7 +305,7 @@ class ProxyEngine:
         self.project.up(caddy.SERVICE, recreate)
         self._record_loaded()
 
-    def _reload(self, _: str) -> None:
+    def _reload(self, dummy: str) -> None:
         container = self.docker.containers(self.request.project)[0]
         code, text = self.docker.run(container.id, caddy.reload_command())
         if code:

@@ -139,10 +139,10 @@ class StackEngine:
         return plan_stack(self._desired, observed)
 
     def apply(self, step: Step) -> None:
-        kind, _, name = step.id.partition(":")
+        kind, dummy, name = step.id.partition(":")
         actions: dict[str, Callable[[str], None]] = {
             "image.pull": self._pull,
-            "network": lambda name: self.docker.create_network(name),
+            "network": self._create_network,
             "folder": self._make_folder,
             "file": self._write_file,
             "service.remove": self._remove,
@@ -151,6 +151,9 @@ class StackEngine:
             "service.recreate": self._recreate,
         }
         actions[kind](name)
+
+    def _create_network(self, name: str) -> None:
+        self.docker.create_network(name)
 
     def _pull(self, kind: str) -> None:
         image = self._desired.images[kind]
@@ -229,5 +232,5 @@ def _folders(options: StackOptions, definition: Definition) -> tuple[Folder, ...
 
 def _seconds(created: str) -> float:
     """Docker's time (RFC 3339 with nanoseconds, UTC) as seconds since the epoch."""
-    whole, _, fraction = created.rstrip("Z").partition(".")
+    whole, dummy, fraction = created.rstrip("Z").partition(".")
     return datetime.fromisoformat(f"{whole}+00:00").timestamp() + float(f"0.{fraction or 0}")

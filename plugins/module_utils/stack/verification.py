@@ -65,10 +65,10 @@ def answered_versions(request: StackRequest, containers: Iterable[Container]) ->
     addresses = _addresses(request, containers)
     versions = {}
     if kinds.FRONTEND in addresses:
-        _, text = http_text(kinds.FRONTEND_PORT, routes.FRONTEND_VERSION)(addresses[kinds.FRONTEND])
+        dummy, text = http_text(kinds.FRONTEND_PORT, routes.FRONTEND_VERSION)(addresses[kinds.FRONTEND])
         versions[kinds.FRONTEND] = text.strip()
     if kinds.BACKEND in addresses:
-        _, text = http_text(backend_port(request.options), routes.BACKEND_ROOT)(addresses[kinds.BACKEND])
+        dummy, text = http_text(backend_port(request.options), routes.BACKEND_ROOT)(addresses[kinds.BACKEND])
         versions[kinds.BACKEND] = _version(request.version_shape, text)
     _refuse_two_majors(versions)
     return versions

@@ -241,7 +241,7 @@ def test_login_and_token(stack: Stack, url: str, admin: dict[str, str]) -> None:
 def test_a_fifth_failed_login_locks_the_user_and_no_other(url: str, admin: dict[str, str]) -> None:
     user = {"username": "ann@lab.test", "password": "right", "roles": ["USER"]}
     assert requests.post(f"{url}/users", json=user, headers=admin, timeout=5).ok
-    for attempt in range(5):
+    for dummy in range(5):
         response = log_in(url, user["username"], "wrong")
         assert (response.status_code, response.text) == (401, "Login failed. Invalid username or password")
     response = log_in(url, user["username"], user["password"])

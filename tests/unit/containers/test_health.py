@@ -177,6 +177,7 @@ def _port() -> Iterator[int]:
 def line_server(answer: bytes) -> Iterator[int]:
     """A server of one connection that reads once and answers; the port it listens on."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(10)  # a client that never comes fails the test instead of hanging it
 
         def serve() -> None:
             connection, dummy = listener.accept()
@@ -228,6 +229,7 @@ def test_nobody_there_is_a_fault(closed_port: int) -> None:
 
 def test_what_speaks_no_http_is_a_fault() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(10)  # a client that never comes fails the test instead of hanging it
 
         def serve() -> None:
             connection, dummy = listener.accept()

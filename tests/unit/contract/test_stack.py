@@ -208,6 +208,7 @@ def test_redis_is_configured_by_a_file_with_password_and_memory_limit() -> None:
     assert {'requirepass "a\\"b\\\\c"', "maxmemory 64mb", "protected-mode yes", "port 6379", 'save ""', "appendonly no"} <= set(lines)
     assert definition.public["services"]["redis"]["command"] == ["redis-server", "/usr/local/etc/redis/redis.conf"]
     assert "/srv/stack/redis:/usr/local/etc/redis:ro" in definition.public["services"]["redis"]["volumes"]
+    assert definition.public["services"]["redis"]["tmpfs"] == ["/data:mode=0700,uid=999,gid=999"]
 
 
 def test_logs_are_rotated() -> None:

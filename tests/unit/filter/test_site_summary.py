@@ -23,11 +23,11 @@ STACK: dict[str, Any] = {
 PLACES = {"frontend_url": "https://app.test", "backend_url": "https://api.test", "secrets_path": "/etc/toucan/secrets.json"}
 
 
-def lines(stack: Any = STACK, **options: Any) -> dict[str, str]:
+def lines(stack: Any = None, **options: Any) -> dict[str, str]:
     """The summary by label; further lines of a label are joined to it."""
     told: dict[str, str] = {}
     label = ""
-    for line in site_summary(stack, **{**PLACES, **options}):
+    for line in site_summary(STACK if stack is None else stack, **{**PLACES, **options}):
         label = line[:12].strip() or label
         told[label] = f"{told[label]} {line[12:].strip()}" if label in told else line[12:].strip()
     return told

@@ -9,8 +9,10 @@ import json
 import os
 import stat
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core import python_environment
@@ -61,7 +63,7 @@ def fake(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def engine_in(folder: Path, source: Source = Source(), files: dict[str, bytes] = FILES) -> EnvironmentEngine:  # noqa: B008
+def engine_in(folder: Path, source: Source = Source(), files: Mapping[str, bytes] = MappingProxyType(FILES)) -> EnvironmentEngine:  # noqa: B008
     archive = folder / "package.zip"
     archive.write_bytes(pack(files))
     return EnvironmentEngine(str(folder / "venv"), str(folder / "python3"), source, content_hash(files), "1.0.0", str(archive))

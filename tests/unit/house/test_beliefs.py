@@ -214,7 +214,7 @@ def routes_in(text: str) -> Iterator[str]:
             yield match[1]
 
 
-def findings(root: Path, literals: Iterable[str], permitted: Collection[tuple[str, str]] = PERMITTED) -> set[Finding]:
+def findings(root: Path, literals: Iterable[str], permitted: Collection[tuple[str, str]] = tuple(PERMITTED)) -> set[Finding]:
     """Return every belief that code, templates or variables below `root` hold outside the contract, unless it is permitted there."""
     found = set()
     for pattern, read in PLACES.items():
@@ -384,7 +384,7 @@ def test_the_page_holds_nothing_that_the_contract_does_not(page: str) -> None:
     package = "\n".join(contract_sources().values())
     rows = page_rows(page)
     assert len(rows) > 50
-    assert [value for values, _ in rows for value in values if value not in package] == []
+    assert [value for values, dummy in rows for value in values if value not in package] == []
 
 
 def test_every_cited_source_is_in_the_table(page: str) -> None:

@@ -72,7 +72,7 @@ def test_variables_that_cannot_be_read() -> None:
         with pytest.raises(ConfigError, match=name):
             config.texts(name)
     with pytest.raises(ConfigError, match="TOUCAN_DB_ENCRYPTION_SECRET is not set"):
-        _ = config.encryption_secret
+        dummy = config.encryption_secret
 
 
 class FakeRedis:
@@ -100,7 +100,7 @@ class FakeRedis:
 def test_five_failures_in_a_minute_lock_one_user_for_the_rest_of_it() -> None:
     redis = FakeRedis()
     throttle = LoginThrottle(redis, (5, 60))
-    for _ in range(4):
+    for dummy in range(4):
         throttle.failed("ann")
     assert not throttle.locked("ann")
     throttle.failed("ann")
@@ -112,7 +112,7 @@ def test_five_failures_in_a_minute_lock_one_user_for_the_rest_of_it() -> None:
 
 def test_throttling_can_be_off() -> None:
     throttle = LoginThrottle(FakeRedis(), Config({"TOUCAN_THROTTLE_RATE_STATUS": "disable"}).login_rate)
-    for _ in range(9):
+    for dummy in range(9):
         throttle.failed("ann")
     assert not throttle.locked("ann")
 

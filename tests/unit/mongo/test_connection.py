@@ -43,7 +43,7 @@ def server(answers: Mapping[str, Any]) -> Iterator[int]:
                     head = stream.read(16)
                     if len(head) < 16:
                         return
-                    size, request, _, opcode = struct.unpack("<iiii", head)
+                    size, request, dummy, opcode = struct.unpack("<iiii", head)
                     body = stream.read(size - 16)
                     # OP_MSG has a section of one document after its flags, OP_QUERY one after the collection's name.
                     start = 5 if opcode == 2013 else body.index(b"\0", 4) + 9
@@ -58,7 +58,7 @@ def server(answers: Mapping[str, Any]) -> Iterator[int]:
         def accept() -> None:
             while True:
                 try:
-                    peer, _ = listener.accept()
+                    peer, dummy = listener.accept()
                 except OSError:
                     return
                 threading.Thread(target=serve, args=(peer,), daemon=True).start()

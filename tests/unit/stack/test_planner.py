@@ -183,7 +183,8 @@ def test_a_container_that_is_not_ours_is_removed_by_its_compose_name() -> None:
 @pytest.mark.parametrize("state", ["exited", "created", "dead", "paused"])
 def test_a_container_that_does_not_run_is_started(state: str) -> None:
     desired = desire()
-    assert ids(plan_stack(desired, with_container(applied(desired), desired, "backend", state=state))) == ["service.start:backend"]
+    (step,) = plan_stack(desired, with_container(applied(desired), desired, "backend", state=state))
+    assert (step.id, step.before["state"], step.after["state"]) == ("service.start:backend", state, "running")
 
 
 def test_a_container_that_the_engine_restarts_is_left_to_it() -> None:

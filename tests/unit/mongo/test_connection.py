@@ -96,8 +96,9 @@ def test_a_user_that_is_refused_is_told_apart() -> None:
     assert "sesame" not in str(caught.value)
 
 
-def test_a_server_that_cannot_judge_yet_is_not_ready() -> None:
-    with server({"saslStart": error(11600, "interrupted at shutdown")}) as port, pytest.raises(NotReady, match="interrupted at shutdown"):
+@pytest.mark.parametrize("code", [8, 11600], ids=["unknown error", "interrupted at shutdown"])
+def test_a_server_that_cannot_judge_yet_is_not_ready(code: int) -> None:
+    with server({"saslStart": error(code, "not now")}) as port, pytest.raises(NotReady, match="not now"):
         log_in(LOCALHOST, port, "app", "sesame")
 
 

@@ -122,6 +122,13 @@ def test_whether_streams_survive_is_read_from_the_version(text: str, version: tu
     assert caddy.streams_survive(version) is survives
 
 
+def test_caddy_is_told_where_its_configuration_stands() -> None:
+    where = ["--config", "/etc/caddy/Caddyfile", "--adapter", "caddyfile"]
+    assert caddy.compose(OPTIONS, "caddy:2")["services"]["caddy"]["command"] == ["caddy", "run", *where]
+    assert caddy.validate_command() == ["caddy", "validate", *where]
+    assert caddy.reload_command() == ["caddy", "reload", "--force", *where, "--address", "unix//run/caddy/admin.sock"]
+
+
 def test_a_key_is_not_shown() -> None:
     shown = caddy.shown({"Caddyfile": "text", "certificate.pem": "public", "key.pem": "value-of-key"})
     assert shown == {"Caddyfile": "text", "certificate.pem": "public", "key.pem": "content not shown"}

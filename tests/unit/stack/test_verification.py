@@ -42,9 +42,7 @@ REQUEST = StackRequest(
     secrets_path="/etc/toucan/secrets.json",
     start_timeout=60,
 )
-CONTAINERS = [
-    Container(name, name, "image", "", "running", 0, 0, "", "", {"toucan": LOCALHOST, "other": "192.0.2.1"}) for name in kinds.COMPOSE_NAMES.values()
-]
+CONTAINERS = [Container(name, name, "image", "", "running", 0, 0, "", "", {"toucan": LOCALHOST, "other": "192.0.2.1"}) for name in kinds.COMPOSE_NAMES.values()]
 
 
 @pytest.fixture(name="product")

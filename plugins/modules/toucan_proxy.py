@@ -218,6 +218,7 @@ from ansible_collections.toucan.selfhosted.plugins.module_utils.contract import 
 from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.releases import parse_image
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors import Failure
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.files import read_bytes
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.folders import parse_owner
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.state import DEFAULT_PATH as STATE_PATH
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.x509 import check_ca_bundle, check_server_certificate
 from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy.caddyfile import (
@@ -306,7 +307,7 @@ def proxy_request(params: dict[str, Any], can_check: bool) -> ProxyRequest:
         bind_address=params["bind_address"] or "",
         directory=params["directory"],
         network=params["network"],
-        owner=_owner(params["user"]),
+        owner=parse_owner(params["user"], "toucan_proxy_user"),
     )
     # First, because a certificate is judged by the names in the URLs.
     refuse_unusable_urls(options)
@@ -323,13 +324,6 @@ def proxy_request(params: dict[str, Any], can_check: bool) -> ProxyRequest:
         require_dns=params["require_dns"],
         start_timeout=params["start_timeout"],
     )
-
-
-def _owner(user: str) -> tuple[int, int]:
-    uid, dummy, gid = user.partition(":")
-    if not (uid.isdigit() and gid.isdigit()):
-        raise Failure(f"`{user}` names no user and group by number", "write `toucan_proxy_user` as `1000:1000`", subject=user)
-    return int(uid), int(gid)
 
 
 def _ca_pem(path: Optional[str], can_check: bool, now: datetime) -> Optional[str]:

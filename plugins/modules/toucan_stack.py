@@ -163,7 +163,7 @@ options:
   env:
     description:
       - Further variables of the backend, by name. They win over all others.
-      - Booleans are written as the product's flags, lists and mappings as JSON.
+      - Booleans are written as the product's flags, lists and mappings as JSON. One that is null is left out.
       - They show in plans and in C(compose.yaml). Give secrets in O(secret_env).
     type: dict
     default: {}
@@ -201,6 +201,10 @@ options:
     description: Folder of the backend's files.
     type: path
     default: /var/lib/toucan/storage
+  storage_owner:
+    description: User and group, as numbers, that the backend writes its files as.
+    type: str
+    default: "1000:1000"
   database_directory:
     description: Folder of the stack's MongoDB.
     type: path
@@ -322,6 +326,7 @@ from ansible_collections.toucan.selfhosted.plugins.module_utils.contract import 
 from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.releases import Image, wanted_images
 from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.stack import StackOptions
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors import Failure
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.folders import parse_owner
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.secrets import DEFAULT_PATH as SECRETS_PATH
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.state import DEFAULT_PATH as STATE_PATH
 from ansible_collections.toucan.selfhosted.plugins.module_utils.stack.engine import StackEngine
@@ -380,6 +385,7 @@ def argument_spec() -> dict[str, Any]:
         redis_url=dict(type="str", no_log=True),
         redis_memory_mb=dict(type="int", default=256),
         storage_directory=dict(type="path", default="/var/lib/toucan/storage"),
+        storage_owner=dict(type="str", default="{}:{}".format(*services.STORAGE_OWNER)),
         database_directory=dict(type="path", default="/var/lib/toucan/mongodb"),
         secrets_path=dict(type="path", default=SECRETS_PATH, no_log=False),
         state_path=dict(type="path", default=STATE_PATH),
@@ -400,6 +406,7 @@ def stack_options(params: dict[str, Any]) -> StackOptions:
         storage=params["storage_directory"],
         database=params["database_directory"],
         network=params["network"],
+        storage_owner=parse_owner(params["storage_owner"], "toucan_stack_storage_owner"),
         instance_name=params["instance_name"],
         log_level=params["log_level"],
         cross_origins=tuple(params["cross_origins"]),

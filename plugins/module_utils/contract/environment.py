@@ -38,9 +38,7 @@ REDIS_PORT_NAME = "TOUCAN_REDIS_PORT"  # [S:HELM, W6D]
 REDIS_PASSWORD = "TOUCAN_REDIS_PASSWORD"  # [S:W6D]
 REDIS_SSL = "TOUCAN_REDIS_SSL"  # true or false [S:W6D]
 GUNICORN_WORKERS = "TOUCAN_GUNICORN_WORKERS"  # [S:HELM, W6D]
-CELERY_WORKERS = "TOUCAN_CELERY_MAX_WORKERS"  # [S:HELM, W6D]
 API_BASEROUTE = "API_BASEROUTE"  # of the frontend: the backend's public URL [S:RTD, HELM, FAQ]
-WEBSOCKET_BASEROUTE = "WEBSOCKET_BASEROUTE"  # of the frontend [S:HELM]
 
 MAIL_PROVIDER = "TOUCAN_SEND_MAIL_PROVIDER"  # [S:W6D]
 MAIL_PROVIDERS = ("smtp", "sendgrid")  # [S:W6D]
@@ -70,6 +68,16 @@ def encode(value: Any) -> str:
     if isinstance(value, (list, tuple, dict)):
         return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     return str(value)
+
+
+def variables(values: Mapping[str, Any]) -> dict[str, str]:
+    """A free map of variables as the product reads it; a variable that is null is left out."""
+    return {name: _encode_of(name, value) for name, value in values.items() if value is not None}
+
+
+def _encode_of(name: str, value: Any) -> str:
+    # YAML reads an unquoted `off` as false.
+    return INNER_NGINX_OFF if name == INNER_NGINX and value is False else encode(value)
 
 
 def redis_environment(url: Optional[str], password: str) -> dict[str, str]:

@@ -42,7 +42,6 @@ MONGODB_OWNER = (999, 999)  # [IMAGE]
 REDIS_OWNER = (999, 999)  # [IMAGE]
 REDIS_DATA = "/data"  # [IMAGE]
 
-BODY_LIMIT_MB = 50  # the inner nginx takes bodies up to this size, so a proxy must let them pass [S:SAAGIE]
 DEFAULT_ADMIN = "toucantoco"  # the built-in super admin [S:RTD]
 
 

@@ -50,6 +50,7 @@ class StackOptions:
     backend_env: Mapping[str, Any] = field(default_factory=dict)
     backend_secret_env: Mapping[str, Any] = field(default_factory=dict)
     frontend_env: Mapping[str, Any] = field(default_factory=dict)
+    storage_owner: tuple[int, int] = kinds.STORAGE_OWNER
     mongodb_uri: str = ""
     mongodb_uri_variable: str = env.MONGODB_URI
     redis_url: str = ""
@@ -130,12 +131,12 @@ def escape(value: Any) -> Any:
 
 def backend_port(options: StackOptions) -> int:
     """The port the backend's container answers on."""
-    bare = env.encode(options.backend_env.get(env.INNER_NGINX, "")).lower() == env.INNER_NGINX_OFF
+    bare = env.variables(options.backend_env).get(env.INNER_NGINX, "").lower() == env.INNER_NGINX_OFF
     return kinds.BACKEND_BARE_PORT if bare else kinds.BACKEND_PORT
 
 
 def _frontend(options: StackOptions, workers: Workers) -> dict[str, Any]:
-    return {"environment": {**env.frontend_environment(options.backend_url), **_encoded(options.frontend_env)}}
+    return {"environment": {**env.frontend_environment(options.backend_url), **env.variables(options.frontend_env)}}
 
 
 def _backend(options: StackOptions, workers: Workers) -> dict[str, Any]:
@@ -151,7 +152,7 @@ def _backend(options: StackOptions, workers: Workers) -> dict[str, Any]:
 
 
 def _backend_environment(options: StackOptions, workers: Workers) -> dict[str, str]:
-    return {
+    derived = {
         env.INSTANCE_NAME: options.instance_name,
         env.SERVER_NAME: env.host_of(options.backend_url, "toucan_backend_url"),
         env.FRONTEND_URLS: env.encode([options.frontend_url]),
@@ -160,8 +161,9 @@ def _backend_environment(options: StackOptions, workers: Workers) -> dict[str, s
         env.LOG_LEVEL: options.log_level,
         env.GUNICORN_WORKERS: str(workers.count),
         **{name: env.encode(bool(value)) for name, value in options.features.items()},
-        **_encoded(options.backend_env),
     }
+    kept = {name: value for name, value in derived.items() if name not in options.backend_env}
+    return {**kept, **env.variables(options.backend_env)}
 
 
 def _secret_environment(options: StackOptions, secrets: Mapping[str, str]) -> dict[str, str]:
@@ -175,11 +177,7 @@ def _secret_environment(options: StackOptions, secrets: Mapping[str, str]) -> di
         **env.mail_environment(options.mail),
     }
     kept = {name: value for name, value in derived.items() if name not in options.backend_env}
-    return {**kept, **_encoded(options.backend_secret_env)}
-
-
-def _encoded(values: Mapping[str, Any]) -> dict[str, str]:
-    return {name: env.encode(value) for name, value in values.items()}
+    return {**kept, **env.variables(options.backend_secret_env)}
 
 
 def _mongodb(options: StackOptions, workers: Workers) -> dict[str, Any]:

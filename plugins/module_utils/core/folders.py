@@ -24,6 +24,14 @@ class Folder:
     mode: str
 
 
+def parse_owner(text: str, option: str) -> tuple[int, int]:
+    """User and group from ``UID:GID``. :raises Failure: when it names them otherwise; ``option`` is what to correct."""
+    uid, dummy, gid = text.partition(":")
+    if not (uid.isdigit() and gid.isdigit()):
+        raise Failure(f"`{text}` names no user and group by number", f"write `{option}` as `1000:1000`", subject=text)
+    return int(uid), int(gid)
+
+
 def observe_folder(path: str) -> Optional[Folder]:
     """The folder as it is, ``None`` where there is none. :raises Failure: where something else has its name."""
     try:

@@ -64,6 +64,8 @@ def _damaged_mappings(state: Mapping[str, Any]) -> list[str]:
 def merge_state(former: Optional[Mapping[str, Any]], values: Mapping[str, Any], instance_id: str = "") -> dict[str, Any]:
     """The state after ``values`` are recorded; mappings are replaced key by key, lists whole.
 
+    Images of services that run here no longer are forgotten.
+
     :param instance_id: the id to take on a host without state; a new one is made where it is empty.
     :raises Failure: when the host already belongs to another instance.
     """
@@ -81,6 +83,9 @@ def merge_state(former: Optional[Mapping[str, Any]], values: Mapping[str, Any], 
             known[key] = {**known.get(key, {}), **value}
         else:
             known[key] = list(value) if isinstance(value, (list, tuple)) else value
+    if "services" in values and "images" in known:
+        here = {*values["services"], *values.get("images", {})}
+        known["images"] = {kind: image for kind, image in known["images"].items() if kind in here}
     return known
 
 

@@ -18,6 +18,7 @@ from ..containers.health import wait_until_healthy
 from ..contract import services as kinds
 from ..contract.releases import Image, refuse_mixed_majors
 from ..contract.stack import COMPOSE_FILE, SECRETS_FILE, Definition, MountedFile, StackOptions, define, refuse_incomplete
+from ..core.errors import Failure
 from ..core.files import is_populated, read_bytes, write_atomic
 from ..core.folders import Folder, make_folder, observe_folder
 from ..core.plan import Step
@@ -209,7 +210,12 @@ class StackEngine:
         self._wait(list(self.request.options.services))
         containers = self.docker.containers(self.request.project)
         result["versions"] = answered_versions(self.request, containers)
-        result["login"] = {"admin": kinds.DEFAULT_ADMIN, "providers": ways_in(self.request, containers)}
+        result["login"] = {"admin": kinds.DEFAULT_ADMIN, "providers": []}
+        try:
+            result["login"]["providers"] = ways_in(self.request, containers)
+        except Failure as failure:
+            # Good to know, but nothing that a healthy stack should be refused for.
+            result["warnings"] = [str(failure)]
         return result
 
     def _wait(self, wanted: list[str]) -> None:
@@ -224,7 +230,7 @@ def _folders(options: StackOptions, definition: Definition) -> tuple[Folder, ...
     folders = [Folder(options.directory, (0, 0), "0750")]
     folders.extend(Folder(os.path.join(options.directory, os.path.dirname(item.path)), item.owner, "0700") for item in definition.files)
     if kinds.BACKEND in options.services:
-        folders.append(Folder(options.storage, kinds.STORAGE_OWNER, "0750"))
+        folders.append(Folder(options.storage, options.storage_owner, "0750"))
     if kinds.MONGODB in options.services:
         folders.append(Folder(options.database, kinds.MONGODB_OWNER, "0700"))
     return tuple(folders)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import functools
+import http.client
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -23,6 +24,8 @@ from ..mongo.connection import LoginRefused, NotReady, log_in
 from .request import StackRequest
 
 _TITLES = {kinds.FRONTEND: "Frontend", kinds.BACKEND: "Backend", kinds.MONGODB: "MongoDB", kinds.REDIS: "Redis"}
+
+_SEE_LOG = "read the service's log with `docker compose logs` in the project's folder, and run again"
 
 
 def watch(kind: str, request: StackRequest, secrets: Mapping[str, str]) -> Watched:
@@ -65,17 +68,15 @@ def answered_versions(request: StackRequest, containers: Iterable[Container]) ->
     addresses = _addresses(request, containers)
     versions = {}
     if kinds.FRONTEND in addresses:
-        dummy, text = http_text(kinds.FRONTEND_PORT, routes.FRONTEND_VERSION)(addresses[kinds.FRONTEND])
-        versions[kinds.FRONTEND] = text.strip()
+        versions[kinds.FRONTEND] = _ask(kinds.FRONTEND, addresses, kinds.FRONTEND_PORT, routes.FRONTEND_VERSION).strip()
     if kinds.BACKEND in addresses:
-        dummy, text = http_text(backend_port(request.options), routes.BACKEND_ROOT)(addresses[kinds.BACKEND])
-        versions[kinds.BACKEND] = _version(request.version_shape, text)
+        versions[kinds.BACKEND] = _version(request.version_shape, _ask(kinds.BACKEND, addresses, backend_port(request.options), routes.BACKEND_ROOT))
     _refuse_two_majors(versions)
     return versions
 
 
 def _version(shape: str, text: str) -> str:
-    version = evaluate(shape, json.loads(text), "`toucan_stack_version_shape`")
+    version = evaluate(shape, _parsed(routes.BACKEND_ROOT, text), "`toucan_stack_version_shape`")
     if not isinstance(version, str):
         raise Failure(
             f"The backend answered no version at `{shape}`",
@@ -91,16 +92,26 @@ def ways_in(request: StackRequest, containers: Iterable[Container]) -> list[dict
     addresses = _addresses(request, containers)
     if kinds.BACKEND not in addresses:
         return []
-    status, text = http_text(backend_port(request.options), routes.AUTH_PROVIDERS)(addresses[kinds.BACKEND])
+    text = _ask(kinds.BACKEND, addresses, backend_port(request.options), routes.AUTH_PROVIDERS)
+    return list(evaluate(routes.AUTH_PROVIDERS_SHAPE, _parsed(routes.AUTH_PROVIDERS, text), "the collection") or [])
+
+
+def _ask(kind: str, addresses: Mapping[str, str], port: int, path: str) -> str:
+    """The text that a service answers. :raises Failure: when it answers no longer, though it was healthy a moment ago."""
     try:
-        return list(evaluate(routes.AUTH_PROVIDERS_SHAPE, json.loads(text), "the collection") or [])
+        status, text = http_text(port, path)(addresses[kind])
+    except (OSError, http.client.HTTPException) as error:
+        raise Failure(f"{_TITLES[kind]} answered, and then no longer: GET {path}: {error}", _SEE_LOG, subject=path, answer=str(error)) from error
+    if status != 200:
+        raise Failure(f"{_TITLES[kind]} answered GET {path} with status {status}", _SEE_LOG, subject=path, answer=text[:200])
+    return text
+
+
+def _parsed(path: str, text: str) -> Any:
+    try:
+        return json.loads(text)
     except ValueError as error:
-        raise Failure(
-            f"The backend's {routes.AUTH_PROVIDERS} answered status {status} and no JSON",
-            "see its log with `docker compose logs backend` in the project's folder",
-            subject=routes.AUTH_PROVIDERS,
-            answer=text[:200],
-        ) from error
+        raise Failure(f"Backend answered GET {path} with no JSON", _SEE_LOG, subject=path, answer=text[:200]) from error
 
 
 def _addresses(request: StackRequest, containers: Iterable[Container]) -> dict[str, str]:

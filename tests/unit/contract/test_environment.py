@@ -138,3 +138,8 @@ def test_a_host_is_taken_from_its_url() -> None:
 def test_what_is_no_url_is_refused_by_its_option(url: str) -> None:
     with pytest.raises(Failure, match="`toucan_backend_url` is .* no URL with a host name; write it as `https://"):
         env.host_of(url, "toucan_backend_url")
+
+
+def test_a_free_map_is_written_as_the_product_reads_it() -> None:
+    values = {"A": True, "B": ["x"], "C": 5, "D": None, env.INNER_NGINX: False}
+    assert env.variables(values) == {"A": "enable", "B": '["x"]', "C": "5", env.INNER_NGINX: "off"}

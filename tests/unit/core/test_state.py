@@ -47,11 +47,12 @@ def test_merging_again_changes_nothing(first: dict[str, Any], second: dict[str, 
 def test_merging_keeps_what_is_not_given(first: dict[str, Any], second: dict[str, Any]) -> None:
     before = merge_state(None, first, HERE)
     after = merge_state(before, second)
-    for key in set(first) - set(second):
+    # Images follow a rule of their own, below.
+    for key in set(first) - set(second) - {"images"}:
         assert after[key] == before[key]
-    for key, value in second.items():
-        expected = {**before.get(key, {}), **value} if isinstance(value, dict) else value
-        assert after[key] == expected
+    for key in set(second) - {"images"}:
+        value = second[key]
+        assert after[key] == ({**before.get(key, {}), **value} if isinstance(value, dict) else value)
     assert after["instance_id"] == HERE
 
 
@@ -133,3 +134,12 @@ def test_every_key_is_documented() -> None:
 
     assert state.__doc__ is not None
     assert [key for key in KEYS if f'"{key}"' not in state.__doc__] == []
+
+
+def test_an_image_is_forgotten_when_its_service_runs_here_no_longer() -> None:
+    image = {"name": "registry.test/redis", "tag": "8", "digest": "", "id": ""}
+    former = merge_state(None, {"services": ["redis", "proxy"], "images": {"redis": image, "proxy": image}})
+    assert set(former["images"]) == {"redis", "proxy"}
+    assert set(merge_state(former, {"services": ["proxy"]})["images"]) == {"proxy"}
+    assert set(merge_state(former, {"images": {"backend": image}})["images"]) == {"redis", "proxy", "backend"}
+    assert set(merge_state(former, {"services": ["proxy"], "images": {"backend": image}})["images"]) == {"proxy", "backend"}

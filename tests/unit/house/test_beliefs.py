@@ -28,7 +28,6 @@ TAG = re.compile(r"\[((?:S:|FAQ|INF|GUESS|UNKNOWN|IMAGE|OURS)[A-Z0-9:;, ]*)\]")
 EVERYDAY = {
     "/": "the root of any URL or file system",
     "INFO": "a log level of Python's",
-    "token": "what registries answer, too",
     "version": "a key of many results",
 }
 #: What looks like a belief and is none, by place.

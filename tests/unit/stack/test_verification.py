@@ -111,10 +111,19 @@ def test_a_backend_that_lists_no_provider_has_none(product: dict[str, str], answ
     assert ways_in(REQUEST, CONTAINERS) == []
 
 
-def test_providers_that_are_no_json_are_told(product: dict[str, str]) -> None:
-    del product["/auth/providers"]
-    with pytest.raises(Failure, match="The backend's /auth/providers answered status 404 and no JSON; see its log"):
+def test_providers_that_are_not_told_are_a_failure(product: dict[str, str]) -> None:
+    product["/auth/providers"] = "<html>"
+    with pytest.raises(Failure, match="Backend answered GET /auth/providers with no JSON; read the service's log"):
         ways_in(REQUEST, CONTAINERS)
+    del product["/auth/providers"]
+    with pytest.raises(Failure, match="Backend answered GET /auth/providers with status 404; read the service's log"):
+        ways_in(REQUEST, CONTAINERS)
+
+
+def test_a_service_that_answers_no_longer_is_a_failure(product: dict[str, str]) -> None:
+    gone = [replace(container, addresses={REQUEST.options.network: "127.0.0.99"}) for container in CONTAINERS]
+    with pytest.raises(Failure, match="Frontend answered, and then no longer: GET /tucana-version.txt: .*; read the service's log"):
+        answered_versions(REQUEST, gone)
 
 
 @pytest.mark.parametrize(

@@ -243,8 +243,8 @@ GARBLING = {"TOUCAN_SECRET_SHORT": 5, "TOUCAN_SECRET_NAME": "toucan"}
 def test_variables_arrive_as_written_and_secrets_stay_unseen(stack: Host) -> None:
     variables = {
         **site_variables(),
-        "toucan_stack_env": {f"TOUCAN_TEST_{name}": value for name, (value, _) in VALUES.items()},
-        "toucan_stack_secret_env": {**{f"TOUCAN_SECRET_{name}": value for name, (value, _) in VALUES.items()}, "TOUCAN_SECRET_WORD": LEAK, **GARBLING},
+        "toucan_stack_env": {f"TOUCAN_TEST_{name}": value for name, (value, dummy) in VALUES.items()},
+        "toucan_stack_secret_env": {**{f"TOUCAN_SECRET_{name}": value for name, (value, dummy) in VALUES.items()}, "TOUCAN_SECRET_WORD": LEAK, **GARBLING},
         "toucan_stack_features": {"TOUCAN_FEATURE_TEST": False},
     }
     before, recorded = stack.containers(), stack.state()
@@ -252,8 +252,8 @@ def test_variables_arrive_as_written_and_secrets_stay_unseen(stack: Host) -> Non
     assert changed_services(before, stack.containers()) == {"toucan-backend-1"}
 
     seen = environment(stack, "toucan-backend-1")
-    assert {name: seen[f"TOUCAN_TEST_{name}"] for name in VALUES} == {name: text for name, (_, text) in VALUES.items()}
-    assert {name: seen[f"TOUCAN_SECRET_{name}"] for name in VALUES} == {name: text for name, (_, text) in VALUES.items()}
+    assert {name: seen[f"TOUCAN_TEST_{name}"] for name in VALUES} == {name: text for name, (dummy, text) in VALUES.items()}
+    assert {name: seen[f"TOUCAN_SECRET_{name}"] for name in VALUES} == {name: text for name, (dummy, text) in VALUES.items()}
     assert (seen["TOUCAN_SECRET_SHORT"], seen["TOUCAN_SECRET_NAME"], seen["TOUCAN_FEATURE_TEST"]) == ("5", "toucan", "disable")
 
     assert "TOUCAN_SECRET_WORD: added" in run.text

@@ -22,7 +22,7 @@ def point_tag(repository: str, tag: str, source: str, source_tag: str) -> str:
     described = json.loads(manifest)
     for blob in (described["config"], *described["layers"]):
         _request("POST", f"/v2/{repository}/blobs/uploads/?mount={blob['digest']}&from={source}", wanted=201)
-    headers, _ = _request("PUT", f"/v2/{repository}/manifests/{tag}", manifest, {"Content-Type": described["mediaType"]}, wanted=201)
+    headers, dummy = _request("PUT", f"/v2/{repository}/manifests/{tag}", manifest, {"Content-Type": described["mediaType"]}, wanted=201)
     return headers["Docker-Content-Digest"]
 
 

@@ -30,6 +30,14 @@ EVERYDAY = {
     "INFO": "a log level of Python's",
     "version": "a key of many results",
 }
+#: Numbers of the contract that mean something else wherever they stand alone; all others are beliefs.
+PLAIN_NUMBERS = {
+    "80": "the port of plain HTTP",
+    "999": "a user and group that many images and hosts have, and a number of many things",
+    "1000": "the first user and group of a Linux host, and a number of many things",
+    "400": "a status of HTTP, and a file mode",
+    "0.5": "a half",
+}
 #: What looks like a belief and is none, by place.
 PERMITTED = {
     ("plugins/module_utils/proxy/caddyfile.py", "/data"): "where Caddy's image keeps its data",
@@ -38,6 +46,7 @@ PERMITTED = {
     ("plugins/module_utils/api/registry.py", "/manifests"): "the distribution API of registries",
     ("plugins/module_utils/api/registry.py", "/blobs"): "the distribution API of registries",
     ("roles/toucan_host/vars/main.yml", "/gpg"): "the key of Docker's own repository",
+    ("plugins/module_utils/mongo/connection.py", "5000"): "milliseconds to wait for a server",
 }
 
 PATTERNS = {
@@ -50,6 +59,7 @@ ROUTE = re.compile(r"(?:^|\{\}|\}\}|[\"'\s=])(/[a-z][a-z0-9_-]*(?:/[a-z][a-z0-9_
 #: First folders of files on a host: a path below one is no route.
 FILE_SYSTEM = {"bin", "dev", "etc", "home", "lib", "opt", "proc", "root", "run", "sbin", "srv", "sys", "tmp", "usr", "var"}
 
+YAML_TEXTS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float")}
 DOCUMENTATION = {"DOCUMENTATION", "EXAMPLES", "RETURN"}
 #: Keys of an argument spec that are documentation; choices repeat the module's, where they come from the contract.
 SPEC_DOCUMENTATION = {"description", "short_description", "choices"}
@@ -66,7 +76,7 @@ class Constant:
 
 @dataclass(frozen=True)
 class Text:
-    """A piece of text of a file that is no documentation; not `whole` where values are put in between its parts."""
+    """A piece of text, or a number, of a file that is no documentation; not `whole` where values are put in between its parts."""
 
     line: int
     value: str
@@ -115,26 +125,26 @@ def contract_constants() -> list[Constant]:
 
 
 def believed_literals(constants: Iterable[Constant]) -> set[str]:
-    """Return the texts that no other code may hold."""
+    """Return the texts and numbers that no other code may hold."""
     listed = list(constants)
     ours = {value for constant in listed if constant.tag == "OURS" for value in constant.values}
-    beliefs = {value for constant in listed if constant.tag != "OURS" for value in constant.values if not re.fullmatch(r"[\d.]+", value)}
-    return beliefs - ours - EVERYDAY.keys()
+    beliefs = {value for constant in listed if constant.tag != "OURS" for value in constant.values}
+    return beliefs - ours - EVERYDAY.keys() - PLAIN_NUMBERS.keys()
 
 
 # -- texts of files -------------------------------------------------------------------------------------------------------
 
 
 def python_texts(source: str) -> Iterator[Text]:
-    """Yield the strings of a Python source without docstrings and documentation blocks; a value put into one shows as `{}`."""
+    """Yield the strings and numbers of a Python source without docstrings and documentation blocks; a value put into a string shows as `{}`."""
     tree = ast.parse(source)
     skipped = {node for documentation in _documentation(tree) for node in ast.walk(documentation)}
     for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr) and node not in skipped:
-            skipped.update(ast.walk(node))
+            skipped.update(part for part in node.values if isinstance(part, ast.Constant))
             yield Text(node.lineno, "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values), False)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in skipped:
-            yield Text(node.lineno, node.value, True)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, (str, int, float)) and node not in skipped:
+            yield Text(node.lineno, str(node.value), True)
 
 
 def _documentation(tree: ast.Module) -> Iterator[ast.AST]:
@@ -146,7 +156,7 @@ def _documentation(tree: ast.Module) -> Iterator[ast.AST]:
 
 
 def yaml_texts(source: str, documentation: frozenset[str] = frozenset()) -> Iterator[Text]:
-    """Yield the text values and keys of a YAML source, and the quoted strings in their templates, without keys of `documentation`."""
+    """Yield the texts and numbers of a YAML source, and the quoted strings in their templates, without keys of `documentation`."""
     for document in yaml.compose_all(source, Loader=yaml.SafeLoader):
         yield from _node_texts(document, documentation)
 
@@ -160,7 +170,7 @@ def _node_texts(node: yaml.Node | None, documentation: frozenset[str]) -> Iterat
     elif isinstance(node, yaml.SequenceNode):
         for item in node.value:
             yield from _node_texts(item, documentation)
-    elif isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:str":
+    elif isinstance(node, yaml.ScalarNode) and node.tag in YAML_TEXTS:
         line = node.start_mark.line + 1
         yield Text(line, node.value, True)
         yield from quoted_texts(line, node.value)
@@ -194,13 +204,14 @@ PLACES: dict[str, Reader] = {
 def beliefs_in(text: Text, literals: Iterable[str]) -> set[str]:
     """Return what in a text is a belief: what a pattern matches, and what the contract holds.
 
-    A literal that is a plain word counts only where it stands alone, since sentences are made of words.
+    A literal that is a plain word counts only where it stands alone, since sentences are made of words. A number may have a path behind it.
     """
     parts = [text.value] if text.whole else text.value.split("{}")
     found = {match[0] for pattern in PATTERNS.values() for match in pattern.finditer(text.value)}
     found |= set(routes_in(text.value))
     for literal in literals:
-        if literal in parts or (not literal.isalpha() and re.search(rf"(?<![\w/.-]){re.escape(literal)}(?![\w/-])", text.value)):
+        behind = r"[\w-]" if literal.isdigit() else r"[\w/-]"
+        if literal in parts or (not literal.isalpha() and re.search(rf"(?<![\w/.-]){re.escape(literal)}(?!{behind})", text.value)):
             found.add(literal)
     return found
 
@@ -232,7 +243,7 @@ def test_no_belief_stands_outside_the_contract() -> None:
 def test_what_is_permitted_is_still_there() -> None:
     found = findings(ROOT, believed_literals(contract_constants()), permitted=())
     assert PERMITTED.keys() - {(item.path, item.belief) for item in found} == set()
-    assert {value for constant in contract_constants() for value in constant.values} >= EVERYDAY.keys()
+    assert {value for constant in contract_constants() for value in constant.values} >= EVERYDAY.keys() | PLAIN_NUMBERS.keys()
 
 
 # -- the scan itself ------------------------------------------------------------------------------------------------------
@@ -246,6 +257,9 @@ SAMPLES = {
     "route of several parts": "/auth/check",
     "text of the contract": "latest-monthly",
     "word of the contract": "toucantoco",
+    "port of MongoDB": "27017",
+    "port of Redis": "6379",
+    "port of gunicorn": "5000",
 }
 PLANTS = {
     "module": ("plugins/modules/toucan_x.py", '"""Prose."""\nx = "{}"\n'),
@@ -289,6 +303,13 @@ def test_a_planted_belief_is_found(tmp_path: Path, place: tuple[str, str], sampl
     assert {(item.path, item.belief) for item in findings(tmp_path, believed_literals(contract_constants()))} == {(path, sample)}
 
 
+@pytest.mark.parametrize("port", ["27017", "6379", "5000"])
+@pytest.mark.parametrize("content", ["x = {}\n", "x = dict(port={})\n", 'x = f"{{host}}:{}"\n', 'x = f"{{host}}:{{{}}}"\n', 'x = "mongo:{}/admin"\n'])
+def test_a_number_is_found_as_number_and_in_an_address(tmp_path: Path, content: str, port: str) -> None:
+    path = plant(tmp_path, ("plugins/module_utils/stack/x.py", content), port)
+    assert findings(tmp_path, believed_literals(contract_constants())) == {Finding(path, 1, port)}
+
+
 @pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES.keys())
 @pytest.mark.parametrize("place", EXEMPT.values(), ids=EXEMPT.keys())
 def test_what_is_exempt_is_left_alone(tmp_path: Path, place: tuple[str, str], sample: str) -> None:
@@ -314,6 +335,12 @@ def test_every_literal_of_the_contract_is_found(tmp_path: Path, literal: str) ->
         "/proc/{}/comm",
         "and/or",
         "https://example.com/linux/",
+        "127017",
+        "15000",
+        "5000ms",
+        "sha256/5000",
+        "80",
+        "1000",
     ],
 )
 def test_what_is_no_belief_is_left_alone(text: str) -> None:

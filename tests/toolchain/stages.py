@@ -172,17 +172,18 @@ def package(log: Path) -> Count:
     checks = [
         Check("install", [*galaxy, "install", archive, "--force", *where], proof="was installed successfully"),
         Check("verify", [*galaxy, "verify", "toucan.selfhosted", *where], proof="Successfully verified"),
-        *(syntax_check(folder, playbook.stem) for playbook in sorted((ROOT / "playbooks").glob("*.yml"))),
+        *(syntax_check(folder, installed, playbook.stem) for playbook in sorted((ROOT / "playbooks").glob("*.yml"))),
     ]
     variables = collection.settings(folder) | {"ANSIBLE_COLLECTIONS_PATH": str(installed), "ANSIBLE_LOCALHOST_WARNING": "false"}
     return run_checks(checks, log, variables, PACKAGE_SECONDS)
 
 
-def syntax_check(environment: Path, playbook: str) -> Check:
-    """Return the check that `toucan.selfhosted.PLAYBOOK` can be called and parsed from the installed collection."""
+def syntax_check(environment: Path, installed: Path, playbook: str) -> Check:
+    """Return the check that `toucan.selfhosted.PLAYBOOK` can be called and parsed from the collection below `installed`."""
     name = f"toucan.selfhosted.{playbook}"
     command: list[str | Path] = [environment / "bin" / "ansible-playbook", "--syntax-check", "--inventory", "localhost,", name]
-    return Check(name, command, cwd=LOGS, proof=re.escape(f"playbook: {name}") + "|playbook: ")
+    # Ansible prints the file that the name led to: the installed one, not the checkout's.
+    return Check(name, command, cwd=LOGS, proof=rf"playbook: {re.escape(str(installed))}/.*/playbooks/{playbook}\.yml\b")
 
 
 def galaxy_importer(log: Path) -> Count:

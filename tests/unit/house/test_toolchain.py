@@ -82,6 +82,15 @@ def test_a_check_without_its_proof_fails(tmp_path: Path) -> None:
     assert log.read_text().endswith("Failed: idle (exit code 0), flawed (exit code 0), broken (exit code 7)\n")
 
 
+def test_a_playbook_counts_only_where_its_name_leads_to_the_installed_one(tmp_path: Path) -> None:
+    check = stages.syntax_check(tmp_path / "environment", tmp_path / "installed", "site")
+    assert check.command[-1] == "toucan.selfhosted.site"
+    assert check.holds(0, f"\nplaybook: {tmp_path}/installed/ansible_collections/toucan/selfhosted/playbooks/site.yml\n")
+    assert not check.holds(0, f"\nplaybook: {ROOT}/playbooks/site.yml\n")
+    assert not check.holds(0, f"\nplaybook: {tmp_path}/installed/ansible_collections/toucan/selfhosted/playbooks/stop.yml\n")
+    assert not check.holds(0, "")
+
+
 def test_time_limit_ends_the_command_and_its_children(tmp_path: Path) -> None:
     code = "import subprocess, sys, time; child = subprocess.Popen(['sleep', '60']); print('child', child.pid, flush=True); time.sleep(60)"
     log = tmp_path / "log"

@@ -82,7 +82,9 @@ def site_summary(
         lines.append(_line("Workers", f"{stack['workers']['count']} ({stack['workers']['reason']})"))
     lines += _certificate_lines(proxy)
     steps = [*(stack.get("plan") or []), *(proxy.get("plan") or [])]
-    lines.append(_line("Would change" if check_mode else "Changed", "; ".join(f"{step['action']} {step['object']}" for step in steps) or "nothing"))
+    if stack or proxy:
+        told = "; ".join(f"{step['action']} {step['object']}" for step in steps)
+        lines.append(_line("Services", f"{'would change' if check_mode else 'changed'}: {told}" if told else "unchanged"))
     return lines
 
 

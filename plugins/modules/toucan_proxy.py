@@ -134,6 +134,12 @@ options:
     description: Whether the public names must resolve on the host.
     type: bool
     default: true
+  options_only:
+    description:
+      - Whether to look at the options and the names alone, and refuse those that cannot work.
+      - Needs neither Docker nor a library, leaves the certificate unexamined, and returns no plan.
+    type: bool
+    default: false
   warn_days:
     description: Days before the certificate's end from which on the result warns.
     type: int
@@ -166,7 +172,7 @@ EXAMPLES = r"""
 RETURN = r"""
 plan:
   description: The changes, as steps in the order they are made. No step holds a secret.
-  returned: success
+  returned: success, unless with O(options_only=true)
   type: list
   elements: dict
   contains:
@@ -193,20 +199,20 @@ plan:
       returned: always
 image:
   description: Name, tag, digest and, when deployed, ID of Caddy's image.
-  returned: success
+  returned: success, unless with O(options_only=true)
   type: dict
 urls:
   description: The public URLs that are served.
-  returned: success
+  returned: success, unless with O(options_only=true)
   type: list
   elements: str
 certificate:
   description: Subject, issuer, names, end and days left of the given certificate.
-  returned: success
+  returned: success, unless with O(options_only=true)
   type: dict
 internal_ca:
   description: File on the host with the root of Caddy's own CA, empty with a given certificate.
-  returned: success
+  returned: success, unless with O(options_only=true)
   type: str
 """
 
@@ -228,6 +234,7 @@ from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy.caddyfile 
     refuse_unusable_urls,
 )
 from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy.engine import GivenCertificate, ProxyEngine, ProxyRequest
+from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy.reachability import refuse_unresolved
 from ansible_collections.toucan.selfhosted.plugins.module_utils.toucan_module import ToucanModule
 
 
@@ -263,6 +270,7 @@ def argument_spec() -> dict[str, Any]:
         bind_address=dict(type="str"),
         user=dict(type="str", default="1000:1000"),
         require_dns=dict(type="bool", default=True),
+        options_only=dict(type="bool", default=False),
         warn_days=dict(type="int", default=30),
         start_timeout=dict(type="int", default=60),
         state_path=dict(type="path", default=STATE_PATH),
@@ -300,6 +308,7 @@ def proxy_request(params: dict[str, Any], can_check: bool) -> ProxyRequest:
     """Everything the engine needs. :raises Failure: when an option is refused."""
     sites = (Site(params["frontend_url"], tuple(params["frontend_upstreams"])), Site(params["backend_url"], tuple(params["backend_upstreams"])))
     options = ProxyOptions(
+        project=params["project"],
         sites=sites,
         internal_ca=params["tls"] == "internal",
         http_port=params["http_port"],
@@ -315,7 +324,6 @@ def proxy_request(params: dict[str, Any], can_check: bool) -> ProxyRequest:
     now = datetime.now(timezone.utc)
     registry = params["registry"]
     return ProxyRequest(
-        project=params["project"],
         options=options,
         image=parse_image(params["image"]),
         credentials=Credentials(registry["name"].split("/", 1)[0], registry["username"] or "", registry["password"] or ""),
@@ -351,11 +359,16 @@ def main() -> None:
         supports_check_mode=True,
         mutually_exclusive=[("certificate", "certificate_file"), ("key", "key_file")],
     )
-    has_libraries = module.need_libraries(["docker", "yaml", "cryptography"])
+    options_only = module.params["options_only"]
+    has_libraries = not options_only and module.need_libraries(["docker", "yaml", "cryptography"])
     try:
         request = proxy_request(module.params, can_check=has_libraries)
+        if request.require_dns:
+            refuse_unresolved(site.host for site in request.options.sites)
     except Failure as failure:
         module.finish_failed(failure)
+    if options_only:
+        module.exit_json(changed=False)
     if request.certificate:
         warn_of_certificate(module, request.certificate)
     module.run_engine(ProxyEngine(request, DockerEngine, has_engine=has_libraries))

@@ -221,6 +221,12 @@ options:
     description: Whether another release may be deployed over existing data without a backup.
     type: bool
     default: false
+  options_only:
+    description:
+      - Whether to look at the options alone, and refuse those that cannot work.
+      - Needs neither Docker nor a library, and returns no plan.
+    type: bool
+    default: false
   status_shape:
     description: Where the status stands in the backend's root answer, as JMESPath.
     type: str
@@ -257,7 +263,7 @@ EXAMPLES = r"""
 RETURN = r"""
 plan:
   description: The changes, as steps in the order they are made. No step holds a secret.
-  returned: success
+  returned: success, unless with O(options_only=true)
   type: list
   elements: dict
   contains:
@@ -284,37 +290,37 @@ plan:
       returned: always
 services:
   description: The services of this host.
-  returned: success
+  returned: success, unless with O(options_only=true)
   type: list
   elements: str
 images:
   description: Name, tag, digest and, when deployed, ID of each service's image.
-  returned: success
+  returned: success, unless with O(options_only=true)
   type: dict
 versions:
   description: The versions that answered, by service.
-  returned: success
+  returned: success, unless with O(options_only=true)
   type: dict
   sample:
     frontend: v101.1.0
     backend: v101.1.0
 login:
   description: The built-in super admin's name, and the login providers that the backend lists.
-  returned: outside check mode
+  returned: outside check mode, unless with O(options_only=true)
   type: dict
   sample:
     admin: toucantoco
     providers: []
 workers:
   description: Number of web workers, and why.
-  returned: success
+  returned: success, unless with O(options_only=true)
   type: dict
   sample:
     count: 5
     reason: 2*2+1 = 5 for 2 CPUs; 50% of 16000 MiB of memory at 400 MiB each allows 20
 compose:
   description: Project, folder and network.
-  returned: success
+  returned: success, unless with O(options_only=true)
   type: dict
 """
 
@@ -330,7 +336,7 @@ from ansible_collections.toucan.selfhosted.plugins.module_utils.core.folders imp
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.secrets import DEFAULT_PATH as SECRETS_PATH
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.state import DEFAULT_PATH as STATE_PATH
 from ansible_collections.toucan.selfhosted.plugins.module_utils.stack.engine import StackEngine
-from ansible_collections.toucan.selfhosted.plugins.module_utils.stack.request import StackRequest
+from ansible_collections.toucan.selfhosted.plugins.module_utils.stack.request import StackRequest, refuse_unusable
 from ansible_collections.toucan.selfhosted.plugins.module_utils.toucan_module import ToucanModule
 
 
@@ -391,6 +397,7 @@ def argument_spec() -> dict[str, Any]:
         state_path=dict(type="path", default=STATE_PATH),
         start_timeout=dict(type="int", default=900),
         allow_version_change=dict(type="bool", default=False),
+        options_only=dict(type="bool", default=False),
         status_shape=dict(type="str", default=routes.BACKEND_STATUS_SHAPE),
         version_shape=dict(type="str", default=routes.BACKEND_VERSION_SHAPE),
     )
@@ -399,6 +406,7 @@ def argument_spec() -> dict[str, Any]:
 def stack_options(params: dict[str, Any]) -> StackOptions:
     """The part of the options that decides what the compose project holds."""
     return StackOptions(
+        project=params["project"],
         services=tuple(params["services"]),
         frontend_url=params["frontend_url"],
         backend_url=params["backend_url"],
@@ -436,16 +444,21 @@ def stack_workers(params: dict[str, Any]) -> workers.Workers:
     return workers.gunicorn_workers(len(os.sched_getaffinity(0)), memory_mb, params["worker_memory_mb"])
 
 
-def stack_request(params: dict[str, Any]) -> StackRequest:
+def recorded_images(state: dict[str, Any]) -> dict[str, Image]:
+    """Images by kind as the state file has them."""
+    return {kind: Image(image["name"], image["tag"], image.get("digest", "")) for kind, image in state.get("images", {}).items() if image.get("tag")}
+
+
+def stack_request(params: dict[str, Any], state: dict[str, Any]) -> StackRequest:
     """Everything the engine needs. :raises Failure: when an option is refused."""
     registry = params["registry"]
     return StackRequest(
-        project=params["project"],
         options=stack_options(params),
         images=stack_images(params),
         credentials=Credentials(registry["name"].split("/", 1)[0], registry["username"] or "", registry["password"] or ""),
         workers=stack_workers(params),
         secrets_path=params["secrets_path"],
+        recorded=recorded_images(state),
         start_timeout=params["start_timeout"],
         allow_version_change=params["allow_version_change"],
         status_shape=params["status_shape"],
@@ -455,11 +468,15 @@ def stack_request(params: dict[str, Any]) -> StackRequest:
 
 def main() -> None:
     module = ToucanModule(argument_spec=argument_spec(), supports_check_mode=True)
-    has_libraries = module.need_libraries(["docker", "yaml", "pymongo"])
+    options_only = module.params["options_only"]
+    has_libraries = not options_only and module.need_libraries(["docker", "yaml", "pymongo"])
     try:
-        request = stack_request(module.params)
+        request = stack_request(module.params, module.state())
+        refuse_unusable(request)
     except Failure as failure:
         module.finish_failed(failure)
+    if options_only:
+        module.exit_json(changed=False)
     module.run_engine(StackEngine(request, DockerEngine, check_mode=module.check_mode, has_engine=has_libraries))
 
 

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shlex
 import subprocess
 import sys
@@ -16,10 +18,12 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from labrun.hosts import LAB, Host, lab_command, lab_facts, site_variables, user_shell
+from labrun.hosts import LAB, Host, Run, lab_command, lab_facts, site_variables, user_shell
 from toolchain.places import ROOT
 
 HOST = "host1"
+#: How a terminal is told of a colour.
+COLOUR = re.compile(r"\x1b\[[\d;]*m")
 
 
 def main() -> int:
@@ -33,7 +37,7 @@ def main() -> int:
     host = Host(HOST)
 
     told("site.yml against the bare host")
-    if playbook(variables) != 0:
+    if playbook(variables).code != 0:
         return 1
 
     told("What a user sees, certificate verified by the lab's CA")
@@ -43,13 +47,19 @@ def main() -> int:
     print(f"{'login':<10} {log_in(host, lab['lab_backend_url'])}")
 
     told("ansible -m toucan.selfhosted.toucan_version")
-    if ansible("ansible", HOST, "-m", "toucan.selfhosted.toucan_version") != 0:
+    if ansible("ansible", HOST, "-m", "toucan.selfhosted.toucan_version").code != 0:
         return 1
 
     told("A second run of site.yml")
-    if playbook(variables) != 0:
+    second = playbook(variables)
+    if second.code != 0:
         return 1
-    print(f"\nThe lab stays up: `make lab-shell HOST={HOST}` logs in, `make lab-down` removes it. The inventory is {LAB.relative_to(ROOT) / 'inventory.yml'}.")
+    if second.recap["changed"]:
+        print(f"\nThe second run of site.yml changed {second.recap['changed']} things on {HOST}, and should have changed none; see its tasks above.")
+        return 1
+
+    told("Done: the second run changed nothing")
+    print(f"The lab stays up: `make lab-shell HOST={HOST}` logs in, `make lab-down` removes it. The inventory is {LAB.relative_to(ROOT) / 'inventory.yml'}.")
     return 0
 
 
@@ -66,16 +76,26 @@ def write_variables() -> Path:
     return path
 
 
-def playbook(variables: Path) -> int:
+def playbook(variables: Path) -> Run:
     """Run `site.yml` against the demonstration's host alone."""
     return ansible("ansible-playbook", "-e", f"@{variables}", "--limit", HOST, str(ROOT / "playbooks" / "site.yml"))
 
 
-def ansible(program: str, *arguments: str) -> int:
-    """Run a program of Ansible on the lab's inventory, from the checkout."""
-    command = [str(Path(sys.executable).with_name(program)), "-i", str(LAB / "inventory.yml"), *arguments]
+def ansible(program: str, *arguments: str) -> Run:
+    """Run a program of Ansible on the lab's inventory, from the checkout, and show what it prints."""
     print("$", shlex.join([program, "-i", str((LAB / "inventory.yml").relative_to(ROOT)), *arguments]))
-    return subprocess.run(command, cwd=ROOT, check=False).returncode
+    return shown([str(Path(sys.executable).with_name(program)), "-i", str(LAB / "inventory.yml"), *arguments])
+
+
+def shown(command: list[str]) -> Run:
+    """Run a command from the checkout and pass on each line as it comes, in Ansible's colours where we write to a terminal."""
+    environment = {**os.environ, **({"ANSIBLE_FORCE_COLOR": "1"} if sys.stdout.isatty() else {})}
+    lines = []
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            print(line, end="")
+            lines.append(COLOUR.sub("", line))
+    return Run(HOST, process.returncode, "".join(lines))
 
 
 def log_in(host: Host, backend: str) -> str:

@@ -28,9 +28,14 @@ LISTING = (
     "find /etc /opt /root /srv /usr /var -xdev"
     " \\( -path /var/log -o -path /var/tmp -o -path /root/.ansible -o -path /var/lib/systemd -o -path /var/cache/apt/pkgcache.bin"
     " -o -path /var/cache/apt/srcpkgcache.bin -o -path /var/lib/docker -o -path /var/lib/containerd -o -path /var/lib/toucan/mongodb \\) -prune"
-    " -o ! -type d -printf '%p %s %m %U %G %T@\\n' | sort"
+    " -o -type d -printf '%p %m %U %G\\n' -o -printf '%p %s %m %U %G %T@\\n' | sort"
 )
 CONTAINERS = "docker ps --all --no-trunc --format '{{.ID}} {{.Names}} {{.Image}} {{.State}}' | sort"
+#: All that an engine holds.
+ENGINE = (
+    f"{CONTAINERS}; docker image ls --all --digests --no-trunc --format '{{{{.ID}}}} {{{{.Repository}}}}:{{{{.Tag}}}}@{{{{.Digest}}}}' | sort;"
+    " docker network ls --no-trunc --format '{{.ID}} {{.Name}}' | sort; docker volume ls --format '{{.Name}}' | sort"
+)
 
 
 @functools.cache

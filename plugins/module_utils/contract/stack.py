@@ -35,6 +35,7 @@ _HARDENED = {"read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-pr
 class StackOptions:
     """What is wanted of the services of one host."""
 
+    project: str
     services: tuple[str, ...]
     frontend_url: str
     backend_url: str
@@ -105,7 +106,8 @@ def define(options: StackOptions, images: Mapping[str, str], secrets: Mapping[st
     :param secrets: values by name (``core.secrets.NAMES``).
     """
     builders = {kinds.FRONTEND: _frontend, kinds.BACKEND: _backend, kinds.MONGODB: _mongodb, kinds.REDIS: _redis}
-    public: dict[str, Any] = {"services": {}, "networks": {"default": {"name": options.network, "external": True}}}
+    # With the name in the file, `docker compose` in the folder speaks of this project, too.
+    public: dict[str, Any] = {"name": options.project, "services": {}, "networks": {"default": {"name": options.network, "external": True}}}
     for kind in kinds.KINDS:
         if kind in options.services:
             public["services"][kinds.COMPOSE_NAMES[kind]] = {

@@ -52,6 +52,7 @@ class Site:
 class ProxyOptions:
     """What is wanted of the proxy of one host; ``owner`` is the user that Caddy runs as."""
 
+    project: str
     sites: tuple[Site, ...]
     internal_ca: bool
     http_port: int
@@ -155,6 +156,7 @@ def compose(options: ProxyOptions, image: str) -> dict[str, Any]:
     """The proxy's own compose project, beside the stack's, on the stack's network."""
     prefix = f"{options.bind_address}:" if options.bind_address else ""
     return {
+        "name": options.project,
         "services": {
             SERVICE: {
                 "image": image,

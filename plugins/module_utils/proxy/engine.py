@@ -25,7 +25,7 @@ from ..core.plan import Step
 from ..core.x509 import CertificateFacts
 from ..stack.planner import plan_network
 from . import caddyfile as caddy
-from .reachability import handshake_fault, open_as_user, refuse_taken_ports, refuse_unresolved
+from .reachability import handshake_fault, open_as_user, refuse_taken_ports
 
 _FILE_MODES = {caddy.CADDYFILE: 0o444, caddy.CERTIFICATE: 0o444, caddy.KEY: 0o400}
 _CANDIDATE = "candidate"
@@ -50,7 +50,6 @@ class ProxyRequest:
     :param ca_pem: the CA that users trust; the system's where it is ``None``.
     """
 
-    project: str
     options: caddy.ProxyOptions
     image: Image
     credentials: Credentials
@@ -133,7 +132,7 @@ class ProxyEngine:
 
     def __init__(self, request: ProxyRequest, connect: Callable[[], DockerEngine], has_engine: bool) -> None:
         self.request = request
-        self.project = ComposeProject(request.project, request.options.directory)
+        self.project = ComposeProject(request.options.project, request.options.directory)
         self.warnings: list[str] = []
         self._connect = connect
         self._has_engine = has_engine
@@ -146,13 +145,11 @@ class ProxyEngine:
 
     def observe(self) -> Observed:
         options = self.request.options
-        if self.request.require_dns:
-            refuse_unresolved(site.host for site in options.sites)
         if not self._has_engine:
             refuse_taken_ports([options.http_port, options.https_port])
             self._desired = self._desire(self.request.image, version="")
             return Observed()
-        containers = self.docker.containers(self.request.project)
+        containers = self.docker.containers(self.project.name)
         container = containers[0] if containers else None
         # A container that is up, even a paused one, holds its ports itself; those of a stopped one may be another's by now.
         own = set(container.ports) if container and container.state in ("running", "paused") else set()
@@ -290,7 +287,7 @@ class ProxyEngine:
         return {name: content.decode(errors="replace") for name, content in found.items() if content is not None}
 
     def _start(self, dummy: str) -> None:
-        for container in self.docker.containers(self.request.project):
+        for container in self.docker.containers(self.project.name):
             if container.state == "paused":
                 self.docker.unpause(container.id)
         self._up(recreate=False)
@@ -306,7 +303,7 @@ class ProxyEngine:
         self._record_loaded()
 
     def _reload(self, dummy: str) -> None:
-        container = self.docker.containers(self.request.project)[0]
+        container = self.docker.containers(self.project.name)[0]
         code, text = self.docker.run(container.id, caddy.reload_command())
         if code:
             raise Failure(
@@ -348,7 +345,7 @@ class ProxyEngine:
                 return
             if time.monotonic() >= deadline:
                 site, fault = faults[0]
-                containers = self.docker.containers(self.request.project)
+                containers = self.docker.containers(self.project.name)
                 raise Failure(
                     f"{site.url} does not answer through the proxy: {fault}",
                     "see that `toucan_ca_file` is the CA of the given certificate, and that the service behind runs",

@@ -16,15 +16,15 @@ from ..containers.compose import ComposeProject, read_yaml, to_yaml
 from ..containers.docker_engine import Container, DockerEngine
 from ..containers.health import wait_until_healthy
 from ..contract import services as kinds
-from ..contract.releases import Image, refuse_mixed_majors
-from ..contract.stack import COMPOSE_FILE, SECRETS_FILE, Definition, MountedFile, StackOptions, define, refuse_incomplete
+from ..contract.releases import Image
+from ..contract.stack import COMPOSE_FILE, SECRETS_FILE, Definition, MountedFile, StackOptions, define
 from ..core.errors import Failure
 from ..core.files import is_populated, read_bytes, write_atomic
 from ..core.folders import Folder, make_folder, observe_folder
 from ..core.plan import Step
 from ..core.secrets import MONGODB, NAMES, read_secrets
 from .planner import Desired, Observed, deployed_images, keep_digests, plan_stack, refuse_version_change
-from .request import StackRequest
+from .request import StackRequest, refuse_unusable
 from .verification import answered_versions, watch, ways_in
 
 _FILE_MODE = 0o400
@@ -40,7 +40,7 @@ class StackEngine:
 
     def __init__(self, request: StackRequest, connect: Callable[[], DockerEngine], check_mode: bool, has_engine: bool) -> None:
         self.request = request
-        self.project = ComposeProject(request.project, request.options.directory)
+        self.project = ComposeProject(request.options.project, request.options.directory)
         self._connect = connect
         self._check_mode = check_mode
         self._has_engine = has_engine
@@ -52,15 +52,14 @@ class StackEngine:
         return self._connect()
 
     def observe(self) -> Observed:
-        refuse_incomplete(self.request.options)
-        refuse_mixed_majors(self.request.images)
+        refuse_unusable(self.request)
         if not self._has_engine:
             self._desired = self._desire(self.request.images, hashed=False)
             return Observed()
         public = read_yaml(self._path(COMPOSE_FILE))
-        images = self._resolve(public)
+        containers = tuple(self.docker.containers(self.project.name))
+        images = self._resolve(deployed_images(public, containers, self.request.recorded))
         desired = self._desired = self._desire(images, hashed=True)
-        containers = tuple(self.docker.containers(self.request.project))
         self._refuse_wrong_password(containers)
         return Observed(
             public=public,
@@ -74,9 +73,8 @@ class StackEngine:
             network=self.docker.network_exists(desired.network),
         )
 
-    def _resolve(self, public: Optional[Mapping[str, Any]]) -> dict[str, Image]:
+    def _resolve(self, deployed: Mapping[str, Image]) -> dict[str, Image]:
         """Pin every image: by what is deployed where the same is asked for, else by what its registry says now."""
-        deployed = deployed_images(public)
         options = self.request.options
         has_data = any(is_populated(folder) for folder in (options.storage, options.database))
         if not self.request.allow_version_change:
@@ -174,12 +172,12 @@ class StackEngine:
             write_atomic(self._path(path), item.content.encode(), mode=_FILE_MODE, owner=item.owner)
 
     def _remove(self, service: str) -> None:
-        for container in self.docker.containers(self.request.project):
+        for container in self.docker.containers(self.project.name):
             if container.service == service:
                 self.docker.remove(container.id)
 
     def _start(self, kind: str) -> None:
-        for container in self.docker.containers(self.request.project):
+        for container in self.docker.containers(self.project.name):
             if container.service == kinds.COMPOSE_NAMES[kind] and container.state == "paused":
                 self.docker.unpause(container.id)
         self._up(kind, recreate=False)
@@ -197,7 +195,7 @@ class StackEngine:
         images = self._desired.images
         result: dict[str, Any] = {
             "workers": {"count": self.request.workers.count, "reason": self.request.workers.reason},
-            "compose": {"project": self.request.project, "directory": self.request.options.directory, "network": self.request.options.network},
+            "compose": {"project": self.project.name, "directory": self.request.options.directory, "network": self.request.options.network},
             "services": list(self.request.options.services),
             "images": {
                 kind: {"name": image.name, "tag": image.tag, "digest": image.digest, "id": self.docker.image_id(str(image)) if self._has_engine else ""}
@@ -208,7 +206,7 @@ class StackEngine:
         if not applied:
             return result
         self._wait(list(self.request.options.services))
-        containers = self.docker.containers(self.request.project)
+        containers = self.docker.containers(self.project.name)
         result["versions"] = answered_versions(self.request, containers)
         result["login"] = {"admin": kinds.DEFAULT_ADMIN, "providers": []}
         try:
@@ -220,7 +218,7 @@ class StackEngine:
 
     def _wait(self, wanted: list[str]) -> None:
         watched = [watch(kind, self.request, self._secrets) for kind in wanted]
-        wait_until_healthy(self.docker, self.request.project, self.request.options.network, watched, self.request.start_timeout)
+        wait_until_healthy(self.docker, self.project.name, self.request.options.network, watched, self.request.start_timeout)
 
     def _path(self, relative: str) -> str:
         return os.path.join(self.request.options.directory, relative)

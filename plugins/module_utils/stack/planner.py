@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
@@ -50,10 +50,15 @@ class Observed:
     network: bool = False
 
 
-def deployed_images(public: Optional[Mapping[str, Any]]) -> dict[str, Image]:
-    """Image by kind in a compose file of ours, empty where there is none."""
+def deployed_images(public: Optional[Mapping[str, Any]], containers: Iterable[Container], recorded: Mapping[str, Image]) -> dict[str, Image]:
+    """Image by kind of what is deployed: as the compose file says, else as a container runs, else as the state file records.
+
+    The compose file alone would not do: whoever loses it must not lose the knowledge of which release made the data.
+    """
     services = (public or {}).get("services") or {}
-    return {kind: parse_image(services[name]["image"]) for name, kind in _TITLES.items() if services.get(name, {}).get("image")}
+    written = {kind: parse_image(services[name]["image"]) for name, kind in _TITLES.items() if services.get(name, {}).get("image")}
+    running = {_TITLES[container.service]: parse_image(container.image) for container in containers if container.service in _TITLES}
+    return {**recorded, **running, **written}
 
 
 def keep_digests(wanted: Mapping[str, Image], deployed: Mapping[str, Image]) -> dict[str, Image]:
@@ -65,14 +70,19 @@ def keep_digests(wanted: Mapping[str, Image], deployed: Mapping[str, Image]) -> 
 
 
 def refuse_version_change(wanted: Mapping[str, Image], deployed: Mapping[str, Image], has_data: bool) -> None:
-    """:raises Failure: when data is there and another release of the product is asked for."""
+    """Another registry with the same tag is no other release.
+
+    :raises Failure: when data is there, and another release of the product is asked for or the one that made the data is not known.
+    """
+    remedy = "take a backup, then set `toucan_stack_allow_version_change: true`"
     for kind in (BACKEND, FRONTEND):
-        if has_data and kind in wanted and kind in deployed and wanted[kind].asked != deployed[kind].asked:
-            raise Failure(
-                f"This stack has data and runs {kind} {deployed[kind].tag}, but {wanted[kind].asked} is asked for",
-                "upgrade with a backup first, or set `toucan_stack_allow_version_change: true` to change the version without one",
-                subject=kind,
-            )
+        if not has_data or kind not in wanted:
+            continue
+        if kind not in deployed:
+            if kind == BACKEND:
+                raise Failure("This stack has data, but no compose file, container or state file tells which release made it", remedy, subject=kind)
+        elif wanted[kind].tag != deployed[kind].tag:
+            raise Failure(f"This stack has data and runs {kind} {deployed[kind].tag}, but {wanted[kind].tag} is asked for", remedy, subject=kind)
 
 
 def refuse_moved_data(desired: Desired, observed: Observed) -> None:

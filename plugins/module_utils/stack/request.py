@@ -10,22 +10,38 @@ from dataclasses import dataclass
 
 from ..containers.docker_engine import Credentials
 from ..contract import routes
-from ..contract.releases import Image
-from ..contract.stack import StackOptions
+from ..contract.releases import Image, refuse_mixed_majors
+from ..contract.stack import StackOptions, define, refuse_incomplete
 from ..contract.workers import Workers
+from ..core.secrets import NAMES
 
 
 @dataclass(frozen=True)
 class StackRequest:
-    """Everything a run was asked for; ``start_timeout`` in seconds, the shapes as JMESPath over the backend's root answer."""
+    """Everything a run was asked for.
 
-    project: str
+    :param recorded: images by kind as the state file has them.
+    :param start_timeout: seconds.
+    :param status_shape: JMESPath over the backend's root answer, as ``version_shape``.
+    """
+
     options: StackOptions
     images: Mapping[str, Image]
     credentials: Credentials
     workers: Workers
     secrets_path: str
+    recorded: Mapping[str, Image]
     start_timeout: float
     allow_version_change: bool = False
     status_shape: str = routes.BACKEND_STATUS_SHAPE
     version_shape: str = routes.BACKEND_VERSION_SHAPE
+
+
+def refuse_unusable(request: StackRequest) -> None:
+    """Everything that can be said of the options alone, without a look at Docker or a registry.
+
+    :raises Failure: when they cannot work.
+    """
+    refuse_incomplete(request.options)
+    refuse_mixed_majors(request.images)
+    define(request.options, {kind: str(image) for kind, image in request.images.items()}, dict.fromkeys(NAMES, ""), request.workers)

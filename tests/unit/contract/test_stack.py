@@ -29,6 +29,7 @@ from hypothesis import strategies as st
 IMAGES = {kind: f"registry.test/{kind}:1@sha256:00" for kind in KINDS}
 SECRETS = {name: f"value-of-{name}" for name in NAMES}
 OPTIONS = StackOptions(
+    project="toucan",
     services=KINDS,
     frontend_url="https://app.test",
     backend_url="https://api.test/prefix/",

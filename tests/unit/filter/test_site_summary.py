@@ -41,26 +41,26 @@ def test_a_whole_stack_is_told() -> None:
         "Log in": "as toucantoco, password: `admin_password` in /etc/toucan/secrets.json or through Company (OIDC), idp (SAML2)",
         "Workers": "5 (because)",
         "Certificate": "ends in 80 days, on 2027-02-11",
-        "Changed": "nothing",
+        "Services": "unchanged",
     }
 
 
 def test_changes_of_stack_and_proxy_are_told() -> None:
     stack = {**STACK, "plan": [{"action": "recreate", "object": "service backend"}]}
     proxy = {"plan": [{"action": "reload", "object": "service proxy"}]}
-    assert lines(stack, proxy=proxy)["Changed"] == "recreate service backend; reload service proxy"
-    assert lines(stack, proxy=proxy, check_mode=True)["Would change"] == "recreate service backend; reload service proxy"
+    assert lines(stack, proxy=proxy)["Services"] == "changed: recreate service backend; reload service proxy"
+    assert lines(stack, proxy=proxy, check_mode=True)["Services"] == "would change: recreate service backend; reload service proxy"
 
 
 def test_a_release_that_did_not_answer_yet_is_told_by_its_tag() -> None:
     told = lines({**STACK, "versions": {}, "login": {}}, check_mode=True)
     assert (told["Frontend"], told["Backend"]) == ("https://app.test  latest-monthly", "https://api.test  latest-monthly")
     assert "Log in" not in told
-    assert told["Would change"] == "nothing"
+    assert told["Services"] == "unchanged"
 
 
 def test_a_host_of_databases_tells_no_product() -> None:
-    assert lines({"images": {"redis": {"tag": "6"}}, "workers": {"count": 5, "reason": "because"}}) == {"Changed": "nothing"}
+    assert lines({"images": {"redis": {"tag": "6"}}, "workers": {"count": 5, "reason": "because"}}) == {"Services": "unchanged"}
 
 
 @pytest.mark.parametrize("proxy", [None, {}, {"certificate": None, "internal_ca": ""}])

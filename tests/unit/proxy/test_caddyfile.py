@@ -14,6 +14,7 @@ from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy import cad
 from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy.caddyfile import ProxyOptions, Site
 
 OPTIONS = ProxyOptions(
+    project="toucan-proxy",
     sites=(Site("https://app.test", ("frontend:80",)), Site("https://api.test/", ("10.0.0.1:80", "10.0.0.2:80"))),
     internal_ca=False,
     http_port=80,

@@ -34,6 +34,7 @@ from hypothesis import strategies as st
 IMAGES = {kind: Image(f"registry.test/{kind}", "v101.1.0", f"sha256:{number:064x}") for number, kind in enumerate(KINDS)}
 SECRETS = {name: f"value-of-{name}" for name in NAMES}
 OPTIONS = StackOptions(
+    project="toucan",
     services=KINDS,
     frontend_url="https://app.test",
     backend_url="https://api.test",
@@ -232,10 +233,14 @@ def test_data_that_was_moved_or_never_was_stops_nothing(populated: set[str]) -> 
     assert "service.recreate:backend" in ids(plan_stack(desired, replace(applied(desire()), populated=frozenset(populated))))
 
 
-def test_deployed_images_are_read_from_the_compose_file() -> None:
-    assert deployed_images(desire().definition.public) == IMAGES
-    assert deployed_images(None) == {}
-    assert deployed_images({"services": None}) == {}
+def test_deployed_images_are_known_from_the_compose_file_the_containers_or_the_state() -> None:
+    public = desire().definition.public
+    other = {kind: replace(image, tag="v1.0.0") for kind, image in IMAGES.items()}
+    assert deployed_images(public, (), {}) == IMAGES
+    assert deployed_images(public, (), other) == IMAGES
+    assert deployed_images(None, applied(desire()).containers, other) == IMAGES
+    assert deployed_images(None, (), IMAGES) == IMAGES
+    assert deployed_images({"services": None}, (), {}) == {}
 
 
 def test_a_deployed_digest_is_kept_where_the_same_tag_is_asked_for() -> None:
@@ -247,7 +252,7 @@ def test_a_deployed_digest_is_kept_where_the_same_tag_is_asked_for() -> None:
 @pytest.mark.parametrize("kind", ["backend", "frontend"])
 def test_another_release_over_data_is_refused(kind: str) -> None:
     wanted = {**IMAGES, kind: replace(IMAGES[kind], tag="v102.0.0")}
-    sentence = f"has data and runs {kind} v101.1.0, but registry.test/{kind}:v102.0.0 is asked for; upgrade with a backup first"
+    sentence = f"has data and runs {kind} v101.1.0, but v102.0.0 is asked for; take a backup, then set"
     with pytest.raises(Failure, match=sentence):
         refuse_version_change(wanted, IMAGES, has_data=True)
 
@@ -255,7 +260,17 @@ def test_another_release_over_data_is_refused(kind: str) -> None:
 def test_another_release_without_data_or_of_a_database_passes() -> None:
     refuse_version_change({**IMAGES, "backend": replace(IMAGES["backend"], tag="v102.0.0")}, IMAGES, has_data=False)
     refuse_version_change({**IMAGES, "redis": replace(IMAGES["redis"], tag="v102.0.0")}, IMAGES, has_data=True)
-    refuse_version_change(IMAGES, {}, has_data=True)
+    refuse_version_change(IMAGES, {}, has_data=False)
+
+
+def test_another_registry_with_the_same_tag_is_no_other_release() -> None:
+    refuse_version_change({**IMAGES, "backend": replace(IMAGES["backend"], name="mirror.test/backend")}, IMAGES, has_data=True)
+
+
+def test_data_of_an_unknown_release_is_refused() -> None:
+    with pytest.raises(Failure, match="no compose file, container or state file tells which release made it; take a backup, then set"):
+        refuse_version_change(IMAGES, {}, has_data=True)
+    refuse_version_change({"redis": IMAGES["redis"]}, {}, has_data=True)
 
 
 # -- what holds for every plan ------------------------------------------------------------------------------------------------

@@ -26,8 +26,8 @@ from ansible_collections.toucan.selfhosted.plugins.module_utils.stack.verificati
 LOCALHOST = "127.0.0.1"
 SECRETS = dict.fromkeys(NAMES, "sesame")
 REQUEST = StackRequest(
-    project="toucan",
     options=StackOptions(
+        project="toucan",
         services=kinds.KINDS,
         frontend_url="https://app.test",
         backend_url="https://api.test",
@@ -40,6 +40,7 @@ REQUEST = StackRequest(
     credentials=Credentials(),
     workers=Workers(1, ""),
     secrets_path="/etc/toucan/secrets.json",
+    recorded={},
     start_timeout=60,
 )
 CONTAINERS = [Container(name, name, "image", "", "running", 0, 0, "", "", {"toucan": LOCALHOST, "other": "192.0.2.1"}) for name in kinds.COMPOSE_NAMES.values()]

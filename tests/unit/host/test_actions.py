@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
 import yaml
+from ansible.errors import AnsibleActionFail
 from ansible_collections.toucan.selfhosted.plugins.action.toucan_environment import collection_version
-from ansible_collections.toucan.selfhosted.plugins.action.toucan_preflight import option_names
+from ansible_collections.toucan.selfhosted.plugins.action.toucan_preflight import ActionModule, option_names
 
 from toolchain.places import ROOT
 
@@ -32,3 +35,10 @@ def test_the_version_is_read_from_a_checkout_and_from_an_installed_collection(tm
     assert collection_version(tmp_path) == "1.2.3"
     (tmp_path / "MANIFEST.json").write_text(json.dumps({"collection_info": {"version": "1.2.4"}}), encoding="utf-8")
     assert collection_version(tmp_path) == "1.2.4"
+
+
+@pytest.mark.parametrize("given", ["toucan_mine", {"toucan_mine": True}])
+def test_names_to_let_through_are_a_list(given: object) -> None:
+    action = ActionModule(SimpleNamespace(args={"allowed_variables": given}), None, None, None, None, None)
+    with pytest.raises(AnsibleActionFail, match="`allowed_variables` is no list; write the names as a list in `toucan_host_allowed_variables`"):
+        action._variables(["toucan_mine"])

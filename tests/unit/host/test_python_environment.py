@@ -45,7 +45,7 @@ case "$*" in
   *"importlib.util"*) echo '{{"version": [3, 11], "venv": true}}' ;;
   *"-m venv"*) for last; do :; done
     mkdir -p "$last/bin" "$last/lib/python3.11/site-packages"; cp "$0" "$last/bin/python" ;;
-  *"-m pip"*) echo "$*" >> $here/pip-arguments; env | grep ^PIP_ >> $here/pip-environment
+  *"-m pip"*) echo "$*" >> $here/pip-arguments; env | grep -i -e ^PIP_ -e _proxy= >> $here/pip-environment
     if [ -e $here/broken-index ]; then echo "Looking in $PIP_INDEX_URL"; echo "ERROR: No matching distribution found." >&2; exit 1; fi
     root=$(dirname "$0")/../lib/python3.11/site-packages
     for word; do case "$word" in *==*) mkdir "$root/$(echo "$word" | sed 's/==/-/').dist-info" ;; esac; done ;;
@@ -177,6 +177,14 @@ def test_an_index_with_a_password_is_in_no_argument_and_no_message(fake: Path) -
         assert secret not in (fake / "pip-arguments").read_text()
     assert "PIP_INDEX_URL=https://user:verysecret@pypi.example.com/simple" in (fake / "pip-environment").read_text()
     assert "PIP_CERT=/ca" in (fake / "pip-environment").read_text()
+
+
+def test_pip_is_told_the_proxies_in_both_spellings(fake: Path) -> None:
+    proxies = {"https_proxy": "http://me:alsosecret@proxy:1", "no_proxy": "mirror.example.com"}
+    execute(engine_in(fake, Source(proxies=proxies)), check_mode=False)
+    told = (fake / "pip-environment").read_text().splitlines()
+    assert {f"{spelling}={value}" for name, value in proxies.items() for spelling in (name, name.upper())} <= set(told)
+    assert "alsosecret" not in (fake / "pip-arguments").read_text()
 
 
 def test_wheels_from_a_folder_ask_no_index(fake: Path) -> None:

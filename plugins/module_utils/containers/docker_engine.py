@@ -29,7 +29,11 @@ _NO_PROGRAM = re.compile("executable file not found|no such file or directory")
 
 @dataclass(frozen=True)
 class Container:
-    """A container as it was at one moment; ``created`` is RFC 3339 text in UTC, ``addresses`` goes from network name to IP."""
+    """A container as it was at one moment.
+
+    ``created`` is RFC 3339 text in UTC, ``addresses`` goes from network name to IP, ``published`` holds address and port of
+    the host that it has now, none where it does not run.
+    """
 
     id: str
     service: str
@@ -41,7 +45,7 @@ class Container:
     created: str
     config_hash: str
     addresses: Mapping[str, str] = field(default_factory=dict)
-    ports: tuple[int, ...] = ()
+    published: tuple[tuple[str, int], ...] = ()
 
     @property
     def running(self) -> bool:
@@ -174,7 +178,7 @@ class DockerEngine:
 def _container(detail: Mapping[str, Any]) -> Container:
     labels = detail["Config"].get("Labels") or {}
     networks = detail["NetworkSettings"].get("Networks") or {}
-    bindings = detail["HostConfig"].get("PortBindings") or {}
+    bindings = detail["NetworkSettings"].get("Ports") or {}
     return Container(
         id=detail["Id"],
         service=labels.get(SERVICE_LABEL, ""),
@@ -186,7 +190,7 @@ def _container(detail: Mapping[str, Any]) -> Container:
         created=detail["Created"],
         config_hash=labels.get(HASH_LABEL, ""),
         addresses={name: settings["IPAddress"] for name, settings in networks.items() if settings.get("IPAddress")},
-        ports=tuple(int(binding["HostPort"]) for bound in bindings.values() for binding in bound or [] if binding.get("HostPort")),
+        published=tuple((binding["HostIp"], int(binding["HostPort"])) for bound in bindings.values() for binding in bound or []),
     )
 
 

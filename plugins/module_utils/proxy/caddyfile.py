@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -75,17 +76,26 @@ def refuse_unusable_urls(options: ProxyOptions) -> None:
 
 
 def refuse_unusable_addresses(options: ProxyOptions) -> None:
-    """:raises Failure: when an upstream is no address, or both listeners want the same port."""
+    """:raises Failure: when an upstream or the address to listen on is none, or both listeners want the same port."""
     for site in options.sites:
         for upstream in site.upstreams:
             if not _UPSTREAM.fullmatch(upstream):
                 raise Failure(f"`{upstream}`, which is to stand behind {site.url}, is no address", "write it as `host:port`", subject=upstream)
+    if options.bind_address:
+        _refuse_no_ip_address(options.bind_address)
     if options.http_port == options.https_port:
         raise Failure(
             f"HTTP and HTTPS share port {options.http_port}",
             "give `toucan_proxy_http_port` and `toucan_proxy_https_port` a port each",
             subject=str(options.http_port),
         )
+
+
+def _refuse_no_ip_address(text: str) -> None:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError as error:
+        raise Failure(f"`{text}` is no IP address", "write `toucan_proxy_bind_address` as `192.0.2.10`, or leave it unset for all", subject=text) from error
 
 
 def _refuse_unusable_url(url: str, https_port: int) -> None:
@@ -154,7 +164,8 @@ def _block(head: str, lines: list[str]) -> str:
 
 def compose(options: ProxyOptions, image: str) -> dict[str, Any]:
     """The proxy's own compose project, beside the stack's, on the stack's network."""
-    prefix = f"{options.bind_address}:" if options.bind_address else ""
+    address = f"[{options.bind_address}]" if ":" in options.bind_address else options.bind_address
+    prefix = f"{address}:" if address else ""
     return {
         "name": options.project,
         "services": {

@@ -25,7 +25,7 @@ from ..core.plan import Step
 from ..core.x509 import CertificateFacts
 from ..stack.planner import plan_network
 from . import caddyfile as caddy
-from .reachability import handshake_fault, open_as_user, refuse_taken_ports
+from .reachability import handshake_fault, open_as_user, refuse_foreign_address, refuse_taken_ports
 
 _FILE_MODES = {caddy.CADDYFILE: 0o444, caddy.CERTIFICATE: 0o444, caddy.KEY: 0o400}
 _CANDIDATE = "candidate"
@@ -145,15 +145,16 @@ class ProxyEngine:
 
     def observe(self) -> Observed:
         options = self.request.options
+        if options.bind_address:
+            refuse_foreign_address(options.bind_address)
         if not self._has_engine:
-            refuse_taken_ports([options.http_port, options.https_port])
+            refuse_taken_ports([options.http_port, options.https_port], options.bind_address)
             self._desired = self._desire(self.request.image, version="")
             return Observed()
         containers = self.docker.containers(self.project.name)
         container = containers[0] if containers else None
         # A container that is up, even a paused one, holds its ports itself; those of a stopped one may be another's by now.
-        own = set(container.ports) if container and container.state in ("running", "paused") else set()
-        refuse_taken_ports(sorted({options.http_port, options.https_port} - own))
+        refuse_taken_ports([options.http_port, options.https_port], options.bind_address, own=container.published if container else ())
         compose = read_yaml(self._path(COMPOSE_FILE))
         image = self._resolve(compose)
         has_image = bool(self.docker.image_id(str(image)))
@@ -241,7 +242,8 @@ class ProxyEngine:
         if fault:
             raise Failure(
                 f"This host does not trust the given certificate: {fault}",
-                "append the missing intermediate certificates to it, or give the CA that signed it as `toucan_ca_file`",
+                "append the missing intermediate certificates to it, or give the CA that signed it as `toucan_ca_file` and run role `toucan_host`,"
+                " which makes this host trust it",
                 subject=self.request.options.sites[0].host,
                 answer=fault,
             )
@@ -348,7 +350,7 @@ class ProxyEngine:
                 containers = self.docker.containers(self.project.name)
                 raise Failure(
                     f"{site.url} does not answer through the proxy: {fault}",
-                    "see that `toucan_ca_file` is the CA of the given certificate, and that the service behind runs",
+                    "see that the service behind runs, and that role `toucan_host` ran with the CA of the given certificate as `toucan_ca_file`",
                     subject=site.url,
                     log=self.docker.log_tail(containers[0].id) if containers else (),
                 )

@@ -8,18 +8,39 @@ from __future__ import annotations
 import contextlib
 import glob
 import http.client
+import ipaddress
 import os
 import re
 import socket
 import ssl
-from collections.abc import Iterable
-from typing import Optional
+import struct
+from collections.abc import Collection, Iterable
+from typing import NamedTuple, Optional, Union
 
 from ..core.errors import Failure
 
 _LISTEN = "0A"
+_ANY = {ipaddress.ip_address("0.0.0.0"), ipaddress.ip_address("::")}
 _SOCKET = re.compile(r"socket:\[(\d+)\]")
 _TIMEOUT = 15.0  # more than Caddy waits for what is behind it, so that its own answer is seen
+
+
+Address = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
+
+
+class _Listener(NamedTuple):
+    """A TCP socket that listens, as the kernel lists it."""
+
+    address: Address
+    port: int
+    inode: str
+
+    def takes(self, wanted: set[Address]) -> bool:
+        """Whether it is in the way of ``wanted`` on its port. That ``::`` leaves IPv4 alone cannot be seen, so it is taken not to."""
+        return self.address in wanted | _ANY or bool(wanted & _ANY)
+
+    def where(self) -> str:
+        return "all addresses" if self.address in _ANY else str(self.address)
 
 
 def refuse_unresolved(hosts: Iterable[str]) -> None:
@@ -35,21 +56,44 @@ def refuse_unresolved(hosts: Iterable[str]) -> None:
             ) from error
 
 
-def refuse_taken_ports(ports: Iterable[int]) -> None:
-    """:raises Failure: for a port that another program of this host listens on, naming the program."""
-    listeners = _listeners()
+def refuse_foreign_address(address: str) -> None:
+    """:raises Failure: for an address to listen on that this host does not have."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family) as probe:
+            probe.bind((address, 0))
+    except OSError as error:
+        raise Failure(
+            f"This host cannot listen on {address}: {error.strerror}",
+            "set `toucan_proxy_bind_address` to an address of this host, or leave it unset for all",
+            subject=address,
+        ) from error
+
+
+def refuse_taken_ports(ports: Iterable[int], address: str = "", own: Collection[tuple[str, int]] = ()) -> None:
+    """See that nobody else listens where the proxy is to.
+
+    :param address: IP address to listen on, empty for all.
+    :param own: address and port of each listener that the proxy has now.
+    :raises Failure: for a port that another program holds there, naming the program.
+    """
+    wanted = {ipaddress.ip_address(address)} if address else _ANY
+    ours = {(ipaddress.ip_address(text), port) for text, port in own}
+    others = [listener for listener in _listeners() if (listener.address, listener.port) not in ours and listener.takes(wanted)]
     for port in ports:
-        if port in listeners:
-            raise Failure(
-                f"Port {port} is taken by {_program(listeners[port])}",
-                "stop that program, or set `toucan_proxy_http_port` and `toucan_proxy_https_port` to free ports",
-                subject=str(port),
-            )
+        for listener in others:
+            if listener.port == port:
+                raise Failure(
+                    f"Port {port} is taken by {_program(listener.inode)}, which listens on {listener.where()}",
+                    "stop that program, or set `toucan_proxy_http_port` and `toucan_proxy_https_port` to free ports,"
+                    " or `toucan_proxy_bind_address` to an address that it does not listen on",
+                    subject=str(port),
+                )
 
 
-def _listeners() -> dict[int, str]:
-    """Socket inode by listening TCP port, from the kernel's tables."""
-    found = {}
+def _listeners() -> list[_Listener]:
+    """Every TCP socket of this host that listens, from the kernel's tables."""
+    found = []
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
             with open(table, encoding="ascii") as stream:
@@ -58,8 +102,16 @@ def _listeners() -> dict[int, str]:
             continue
         for row in rows:
             if row[3] == _LISTEN:
-                found[int(row[1].rsplit(":", 1)[1], 16)] = row[9]
+                address, port = row[1].split(":")
+                found.append(_Listener(_address(address), int(port, 16), row[9]))
     return found
+
+
+def _address(digits: str) -> Address:
+    """An address of the kernel's table: words of 32 bits, each as a number of this machine's byte order."""
+    packed = b"".join(struct.pack("=I", int(digits[start : start + 8], 16)) for start in range(0, len(digits), 8))
+    address = ipaddress.ip_address(packed)
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 def _program(inode: str) -> str:

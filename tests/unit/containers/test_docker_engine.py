@@ -128,8 +128,10 @@ def inspected(identity: str, service: str, **changes: Any) -> dict[str, Any]:
         "RestartCount": 3,
         "State": {"Status": "running", "ExitCode": 0},
         "Config": {"Image": f"{NAME}:v1@{DIGEST}", "Labels": {"com.docker.compose.service": service, "com.docker.compose.config-hash": "aa11"}},
-        "HostConfig": {"PortBindings": {"8443/tcp": [{"HostIp": "", "HostPort": "443"}], "8080/tcp": None}},
-        "NetworkSettings": {"Networks": {"toucan": {"IPAddress": "172.18.0.2"}, "other": {"IPAddress": ""}}},
+        "NetworkSettings": {
+            "Ports": {"8443/tcp": [{"HostIp": "0.0.0.0", "HostPort": "443"}, {"HostIp": "::", "HostPort": "443"}], "8080/tcp": None},
+            "Networks": {"toucan": {"IPAddress": "172.18.0.2"}, "other": {"IPAddress": ""}},
+        },
         **changes,
     }
 
@@ -141,17 +143,19 @@ def test_containers_of_a_project_are_told_by_service(engine: Engine, docker: Doc
     found = docker.containers("toucan")
     assert [container.service for container in found] == ["backend", "redis"]
     assert found[0] == Container(
-        "id1", "backend", f"{NAME}:v1@{DIGEST}", "sha256:1d", "running", 0, 3, "2026-11-23T12:00:00.123456789Z", "aa11", {"toucan": "172.18.0.2"}, (443,)
+        *("id1", "backend", f"{NAME}:v1@{DIGEST}", "sha256:1d", "running", 0, 3, "2026-11-23T12:00:00.123456789Z", "aa11"),
+        addresses={"toucan": "172.18.0.2"},
+        published=(("0.0.0.0", 443), ("::", 443)),
     )
     assert found[0].running
 
 
 def test_a_container_without_labels_ports_and_networks_is_told(engine: Engine, docker: DockerEngine) -> None:
-    bare = inspected("id1", "", Config={"Image": "x", "Labels": None}, HostConfig={}, NetworkSettings={}, State={"Status": "exited", "ExitCode": 137})
+    bare = inspected("id1", "", Config={"Image": "x", "Labels": None}, NetworkSettings={}, State={"Status": "exited", "ExitCode": 137})
     engine.answers["GET /containers/json"] = (200, [{"Id": "id1"}])
     engine.answers["GET /containers/id1/json"] = (200, bare)
     (found,) = docker.containers("toucan")
-    assert (found.service, found.config_hash, found.addresses, found.ports, found.running, found.exit_code) == ("", "", {}, (), False, 137)
+    assert (found.service, found.config_hash, found.addresses, found.published, found.running, found.exit_code) == ("", "", {}, (), False, 137)
 
 
 def test_an_image_is_known_by_its_id_or_is_not_here(engine: Engine, docker: DockerEngine) -> None:

@@ -96,7 +96,7 @@ def test_the_container_is_hardened() -> None:
     assert service["volumes"] == ["/srv/proxy/config:/etc/caddy:ro", "/srv/proxy/data:/data"]
 
 
-@pytest.mark.parametrize("address, prefix", [("", ""), ("192.0.2.1", "192.0.2.1:")])
+@pytest.mark.parametrize("address, prefix", [("", ""), ("192.0.2.1", "192.0.2.1:"), ("2001:db8::1", "[2001:db8::1]:")])
 def test_two_ports_are_published_on_the_address_asked_for(address: str, prefix: str) -> None:
     options = replace(OPTIONS, bind_address=address, http_port=81, https_port=444)
     assert caddy.compose(options, "caddy:2")["services"]["caddy"]["ports"] == [f"{prefix}81:8080", f"{prefix}444:8443"]
@@ -173,6 +173,12 @@ def test_an_upstream_that_is_no_address_is_refused(upstream: str) -> None:
 @pytest.mark.parametrize("upstream", ["frontend:80", "10.0.0.1:8080", "[fd00::1]:80"])
 def test_an_address_passes(upstream: str) -> None:
     caddy.refuse_unusable_addresses(replace(OPTIONS, sites=(Site("https://app.test", (upstream,)),)))
+
+
+@pytest.mark.parametrize("address", ["localhost", "192.0.2", "192.0.2.1:443", "[::1]"])
+def test_a_place_to_listen_that_is_no_ip_address_is_refused(address: str) -> None:
+    with pytest.raises(Failure, match="is no IP address; write `toucan_proxy_bind_address` as `192.0.2.10`, or leave it unset for all"):
+        caddy.refuse_unusable_addresses(replace(OPTIONS, bind_address=address))
 
 
 def test_one_port_for_both_is_refused() -> None:

@@ -22,6 +22,7 @@ from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy import rea
 from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy.reachability import (
     handshake_fault,
     open_as_user,
+    refuse_foreign_address,
     refuse_taken_ports,
     refuse_unresolved,
 )
@@ -194,9 +195,68 @@ def test_a_taken_port_names_its_program(family: int, address: str) -> None:
         with pytest.raises(Failure) as caught:
             refuse_taken_ports([port])
     assert str(caught.value) == (
-        f"Port {port} is taken by {comm} (process {os.getpid()}); "
-        "stop that program, or set `toucan_proxy_http_port` and `toucan_proxy_https_port` to free ports."
+        f"Port {port} is taken by {comm} (process {os.getpid()}), which listens on {address}; "
+        "stop that program, or set `toucan_proxy_http_port` and `toucan_proxy_https_port` to free ports, "
+        "or `toucan_proxy_bind_address` to an address that it does not listen on."
     )
+
+
+@contextmanager
+def listening(address: str) -> Iterator[int]:
+    """A listener on an address, where that is `::` on IPv4 as well; the port."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        server = socket.create_server((address, 0), family=family, dualstack_ipv6=family == socket.AF_INET6)
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with server:
+        yield server.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    "held, wanted, told",
+    [
+        ("127.0.0.2", "127.0.0.2", "127.0.0.2"),
+        ("127.0.0.2", "127.0.0.3", ""),
+        ("127.0.0.2", "", "127.0.0.2"),
+        ("127.0.0.2", "0.0.0.0", "127.0.0.2"),
+        ("0.0.0.0", "127.0.0.3", "all addresses"),
+        ("0.0.0.0", "", "all addresses"),
+        ("::", "127.0.0.3", "all addresses"),
+        ("::1", "127.0.0.3", ""),
+        ("::1", "::1", "::1"),
+        ("127.0.0.2", "::1", ""),
+        ("::ffff:127.0.0.2", "127.0.0.2", "127.0.0.2"),
+    ],
+)
+def test_a_listener_is_in_the_way_on_its_addresses_alone(held: str, wanted: str, told: str) -> None:
+    with listening(held) as port:
+        if not told:
+            refuse_taken_ports([port], wanted)
+            return
+        with pytest.raises(Failure, match=f"^Port {port} is taken by .*, which listens on {told}; .* or `toucan_proxy_bind_address` to an address"):
+            refuse_taken_ports([port], wanted)
+
+
+def test_what_the_proxy_has_now_is_no_hindrance_but_its_neighbour_on_the_same_port_is() -> None:
+    with listening("127.0.0.2") as port:
+        refuse_taken_ports([port], "", own=[("127.0.0.2", port)])
+        with socket.create_server(("127.0.0.3", port)):
+            refuse_taken_ports([port], "127.0.0.2", own=[("127.0.0.2", port)])
+            with pytest.raises(Failure, match="which listens on 127.0.0.3;"):
+                refuse_taken_ports([port], "", own=[("127.0.0.2", port)])
+
+
+@pytest.mark.parametrize("address", ["127.0.0.2", "0.0.0.0"])
+def test_an_address_of_this_host_passes(address: str) -> None:
+    refuse_foreign_address(address)
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1"])
+def test_an_address_of_another_host_is_refused(address: str) -> None:
+    sentence = f"^This host cannot listen on {address}: .*; set `toucan_proxy_bind_address` to an address of this host, or leave it unset for all"
+    with pytest.raises(Failure, match=sentence):
+        refuse_foreign_address(address)
 
 
 def test_a_port_that_is_only_connected_or_bound_is_free() -> None:
@@ -207,7 +267,8 @@ def test_a_port_that_is_only_connected_or_bound_is_free() -> None:
 
 def test_a_listener_whose_program_cannot_be_seen_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reachability.glob, "iglob", lambda pattern: iter(["/proc/1/fd/nobody-has-this"]))
-    with socket.create_server((LOCALHOST, 0)) as listener, pytest.raises(Failure, match="is taken by another program; stop that program"):
+    sentence = "is taken by another program, which listens on 127.0.0.1; stop that program"
+    with socket.create_server((LOCALHOST, 0)) as listener, pytest.raises(Failure, match=sentence):
         refuse_taken_ports([listener.getsockname()[1]])
 
 

@@ -81,6 +81,8 @@ class ToucanModule(AnsibleModule):
         try:
             result = execute(engine, self.check_mode)
         except Failure as failure:
+            # A log tail or an answer may quote what the engine read on this host, which Ansible knows nothing of.
+            self.no_log_values = self.no_log_values | to_blank(getattr(engine, "secret_values", list)(), {})
             self.finish_failed(failure)
         for warning in result.pop("warnings", []):
             self.warn(warning)

@@ -226,7 +226,12 @@ from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors impo
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.files import read_bytes
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.folders import parse_owner
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.state import DEFAULT_PATH as STATE_PATH
-from ansible_collections.toucan.selfhosted.plugins.module_utils.core.x509 import check_ca_bundle, check_server_certificate
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.x509 import (
+    certificates_alone,
+    check_ca_bundle,
+    check_server_certificate,
+    key_alone,
+)
 from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy.caddyfile import (
     ProxyOptions,
     Site,
@@ -283,6 +288,7 @@ def given_certificate(params: dict[str, Any], names: list[str], can_check: bool,
         return None
     chain, chain_source = _given(params, "certificate")
     key, key_source = _given(params, "key")
+    chain, key = certificates_alone(chain, chain_source), key_alone(key, key_source)
     facts = check_server_certificate(chain, key, names, now, chain_source, key_source) if can_check else None
     return GivenCertificate(chain.decode(errors="replace"), key.decode(errors="replace"), facts)
 
@@ -326,7 +332,7 @@ def proxy_request(params: dict[str, Any], can_check: bool) -> ProxyRequest:
     return ProxyRequest(
         options=options,
         image=parse_image(params["image"]),
-        credentials=Credentials(registry["name"].split("/", 1)[0], registry["username"] or "", registry["password"] or ""),
+        credentials=Credentials((registry["name"] or services.PRODUCT_REGISTRY).split("/", 1)[0], registry["username"] or "", registry["password"] or ""),
         certificate=given_certificate(params, [site.host for site in sites], can_check, now),
         ca_pem=_ca_pem(params["ca_file"], can_check, now),
         require_dns=params["require_dns"],

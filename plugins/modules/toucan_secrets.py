@@ -34,27 +34,19 @@ options:
     type: path
     default: /etc/toucan/secrets.json
   secrets:
-    description: Secrets of the inventory. What is left out is kept, or made once.
+    description:
+      - Secrets of the inventory. What is left out is kept, or made once.
+      - C(encryption_secret) is what the backend encrypts values in MongoDB with. It can never change while there is data.
+      - C(jwt_secret) is what the backend signs its tokens with.
+      - C(admin_password), C(mongodb_password) and C(redis_password) are those of the built-in super admin, the stack's MongoDB and its Redis.
     type: dict
     default: {}
-    suboptions:
-      encryption_secret:
-        description:
-          - What the backend encrypts values in MongoDB with.
-          - It can never change while there is data.
-        type: str
-      jwt_secret:
-        description: What the backend signs its tokens with.
-        type: str
-      admin_password:
-        description: Password of the built-in super admin.
-        type: str
-      mongodb_password:
-        description: Password of the stack's MongoDB.
-        type: str
-      redis_password:
-        description: Password of the stack's Redis.
-        type: str
+  data_elsewhere:
+    description:
+      - Whether the data is in a MongoDB outside this host.
+      - It cannot be seen from here, so C(encryption_secret) and C(jwt_secret) are then never made, but must be given.
+    type: bool
+    default: false
   data_folders:
     description:
       - Folders of data that was made with the secrets.
@@ -119,23 +111,15 @@ def main() -> None:
     module = ToucanModule(
         argument_spec=dict(
             path=dict(type="path", default=DEFAULT_PATH),
-            secrets=dict(
-                type="dict",
-                default={},
-                no_log=False,  # its values are each hidden; the names are no secret
-                options=dict(
-                    encryption_secret=dict(type="str", no_log=True),
-                    jwt_secret=dict(type="str", no_log=True),
-                    admin_password=dict(type="str", no_log=True),
-                    mongodb_password=dict(type="str", no_log=True),
-                    redis_password=dict(type="str", no_log=True),
-                ),
-            ),
+            # Without suboptions, so that a misspelt key is refused here: Ansible's own refusal may show the value.
+            secrets=dict(type="dict", default={}, no_log=True),
+            data_elsewhere=dict(type="bool", default=False),
             data_folders=dict(type="list", elements="path", default=["/var/lib/toucan/storage", "/var/lib/toucan/mongodb"]),
         ),
         supports_check_mode=True,
     )
-    module.run_engine(SecretsEngine(module.params["path"], module.params["secrets"], module.params["data_folders"]))
+    params = module.params
+    module.run_engine(SecretsEngine(params["path"], params["secrets"], params["data_folders"], params["data_elsewhere"]))
 
 
 if __name__ == "__main__":

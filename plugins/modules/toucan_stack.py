@@ -221,6 +221,12 @@ options:
     description: Whether another release may be deployed over existing data without a backup.
     type: bool
     default: false
+  allow_service_removal:
+    description:
+      - Whether the backend or MongoDB may be removed from a host that holds its data.
+      - The data stays.
+    type: bool
+    default: false
   options_only:
     description:
       - Whether to look at the options alone, and refuse those that cannot work.
@@ -397,6 +403,7 @@ def argument_spec() -> dict[str, Any]:
         state_path=dict(type="path", default=STATE_PATH),
         start_timeout=dict(type="int", default=900),
         allow_version_change=dict(type="bool", default=False),
+        allow_service_removal=dict(type="bool", default=False),
         options_only=dict(type="bool", default=False),
         status_shape=dict(type="str", default=routes.BACKEND_STATUS_SHAPE),
         version_shape=dict(type="str", default=routes.BACKEND_VERSION_SHAPE),
@@ -433,7 +440,7 @@ def stack_options(params: dict[str, Any]) -> StackOptions:
 def stack_images(params: dict[str, Any]) -> dict[str, Image]:
     """The image asked for by kind. :raises Failure: when a release cannot be read or none is given."""
     releases = {kind: params[f"{kind}_release"] or params["release"] or "" for kind in services.PRODUCT_REPOSITORIES}
-    return wanted_images(tuple(params["services"]), params["registry"]["name"], releases, params["images"] or {})
+    return wanted_images(tuple(params["services"]), params["registry"]["name"] or services.PRODUCT_REGISTRY, releases, params["images"] or {})
 
 
 def stack_workers(params: dict[str, Any]) -> workers.Workers:
@@ -455,12 +462,15 @@ def stack_request(params: dict[str, Any], state: dict[str, Any]) -> StackRequest
     return StackRequest(
         options=stack_options(params),
         images=stack_images(params),
-        credentials=Credentials(registry["name"].split("/", 1)[0], registry["username"] or "", registry["password"] or ""),
+        credentials=Credentials((registry["name"] or services.PRODUCT_REGISTRY).split("/", 1)[0], registry["username"] or "", registry["password"] or ""),
         workers=stack_workers(params),
         secrets_path=params["secrets_path"],
         recorded=recorded_images(state),
+        recorded_places=state.get("places", {}),
+        recorded_project=state.get("compose", {}).get("project", ""),
         start_timeout=params["start_timeout"],
         allow_version_change=params["allow_version_change"],
+        allow_service_removal=params["allow_service_removal"],
         status_shape=params["status_shape"],
         version_shape=params["version_shape"],
     )

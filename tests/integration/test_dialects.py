@@ -92,7 +92,7 @@ def test_a_mongodb_outside_is_reached_by_the_dialects_variable(host: Host, outsi
     here = replace(host, groups=WITHOUT_MONGODB)
     database = dialect(name)["instance_database"].format(instance_name="toucan")
     assert database not in databases(outside)
-    variables = {**site_variables(name), **OPTIONS[name], "toucan_mongodb_uri": outside, "toucan_stack_allow_version_change": True}
+    variables = {**site_variables(name), **OPTIONS[name], "toucan_mongodb_uri": outside, "toucan_stack_allow_version_change": True, "toucan_stack_allow_service_removal": True}
     here.site(**variables).succeeded()
     assert bearer(host)
     assert database in databases(outside)

@@ -153,7 +153,7 @@ BAD_INPUTS = {
     "storage_is_a_file": BadInput({"toucan_stack_storage_directory": "/srv/secrets.json"}, ("/srv/secrets.json is no folder", "name another folder")),
     "other_release": BadInput(
         {"toucan_release": "v101.1.3"},
-        ("This stack has data and runs backend v101.1.0", "upgrade with a backup first, or set `toucan_stack_allow_version_change: true`"),
+        ("This stack has data and runs backend v101.1.0", "take a backup, then set `toucan_stack_allow_version_change: true`"),
     ),
     "compose_file_is_no_yaml": damaged("no-yaml", f"services:\n  backend: {{password: '{LEAK}'\n", "is not valid YAML at line 3"),
     "compose_file_is_a_list": damaged("list", "- services\n", "holds no mapping"),
@@ -376,6 +376,9 @@ def test_a_service_no_longer_wanted_goes_and_its_data_stays(stack: Host, trial: 
     kept, before = stack.shell(data), stack.containers()
     variables = {**wanted(trial, "v101.1.3", seconds=120), "toucan_stack_services": ["frontend", "redis"]}
     assert "/srv/trial/mongodb/initialized" in kept
+    stack.role("toucan_stack", variables=variables).refused("Service backend runs here and has data", "`toucan_stack_allow_service_removal: true`")
+    assert stack.containers() == before
+    variables["toucan_stack_allow_service_removal"] = True
     stack.role("toucan_stack", variables=variables).succeeded()
     assert changed_services(before, stack.containers()) == {"trial-backend-1", "trial-mongo-1"}
     assert stack.shell(data) == kept

@@ -118,12 +118,21 @@ def too_long(url: str) -> Failure:
     return Failure(f"{shown(url)} answered more than {BODY_LIMIT // 2**20} MiB", "check that the URL is the right one", subject=shown(url))
 
 
+def lenient(context: ssl.SSLContext) -> ssl.SSLContext:
+    """The context, verifying as browsers do.
+
+    Python 3.13 began to refuse CAs without key identifiers, which many companies have and every browser takes.
+    """
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context
+
+
 def trusting_context(ca_file: str = "", option: str = CA_OPTION) -> ssl.SSLContext:
     """A context that verifies certificates and names, by the system's CAs and those in ``ca_file``.
 
     :raises Failure: naming ``option``, when ``ca_file`` is no readable file with certificates in PEM form.
     """
-    context = ssl.create_default_context()
+    context = lenient(ssl.create_default_context())
     if not ca_file:
         return context
     if not os.path.isfile(ca_file):

@@ -42,7 +42,7 @@ class UrllibTransport:
             with self._open(request) as answer:
                 content = answer.read(BODY_LIMIT + 1)
                 response = Response(answer.status, merged_headers(answer.headers.items()), content)
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:  # the last for a host name or path that cannot be encoded
             raise connection_failure(url, error, self._timeout, self._ca_option) from error
         if len(content) > BODY_LIMIT:
             raise too_long(url)

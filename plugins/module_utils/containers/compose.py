@@ -22,8 +22,31 @@ _BANNER = "# Managed by the Ansible collection toucan.selfhosted: changes made h
 
 
 def to_yaml(definition: Mapping[str, Any]) -> bytes:
-    """A compose file as people read it."""
-    return (_BANNER + yaml.safe_dump(dict(definition), sort_keys=False, default_flow_style=False, width=1000, allow_unicode=True)).encode()
+    """A compose file as people read it. Every text value is quoted: what PyYAML takes for a text, compose may take for a number."""
+    return (_BANNER + yaml.dump(_quoted(definition), Dumper=_dumper(), sort_keys=False, default_flow_style=False, width=1000, allow_unicode=True)).encode()
+
+
+class _Quoted(str):
+    """A text that is written between quotes."""
+
+
+def _quoted(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _quoted(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_quoted(item) for item in value]
+    return _Quoted(value) if isinstance(value, str) else value
+
+
+def _dumper() -> Any:
+    class Dumper(yaml.SafeDumper):
+        """Knows how to write a quoted text."""
+
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
+
+    Dumper.add_representer(_Quoted, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style='"'))
+    return Dumper
 
 
 def read_yaml(path: str) -> Optional[dict[str, Any]]:
@@ -87,7 +110,7 @@ class ComposeProject:
         self._run(["up", "--detach", "--no-build", "--pull", "never", *(["--force-recreate"] if recreate else []), service])
 
     def _run(self, arguments: Sequence[str], text: str = "") -> str:
-        argv = ["docker", "compose", "--project-name", self.name, "--project-directory", self.folder, "--progress", "plain", *arguments]
+        argv = ["docker", "compose", "--project-name", self.name, "--project-directory", self.folder, *arguments]
         # The folder may not exist yet when a plan is made.
         folder = self.folder if os.path.isdir(self.folder) else "/"
         try:

@@ -24,6 +24,7 @@ except ImportError:
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
 HASH_LABEL = "com.docker.compose.config-hash"
+ONE_OFF_LABEL = "com.docker.compose.oneoff"
 _NO_PROGRAM = re.compile("executable file not found|no such file or directory")
 
 
@@ -78,9 +79,10 @@ class DockerEngine:
             self._client.ping()
 
     def containers(self, project: str) -> list[Container]:
-        """Every container of a compose project, running or not, by service name."""
+        """Every service's container of a compose project, running or not, by service name; not what ``docker compose run`` left."""
+        labels = [f"{PROJECT_LABEL}={project}", f"{ONE_OFF_LABEL}=False"]
         with _told(f"Listing the containers of project {project}"):
-            found = self._client.api.containers(all=True, filters={"label": f"{PROJECT_LABEL}={project}"})
+            found = self._client.api.containers(all=True, filters={"label": labels})
             details = [self._client.api.inspect_container(item["Id"]) for item in found]
         return sorted((_container(detail) for detail in details), key=lambda container: container.service)
 

@@ -70,6 +70,16 @@ def encode(value: Any) -> str:
     return str(value)
 
 
+def flag(name: str, value: Any) -> str:
+    """A feature flag as the product reads it; a survey sends a boolean as text. :raises Failure: when it is neither on nor off."""
+    text = str(value).strip().lower()
+    if text in ("true", "yes", "on", "1", FLAG_ON):
+        return FLAG_ON
+    if text in ("false", "no", "off", "0", FLAG_OFF):
+        return FLAG_OFF
+    raise Failure(f"`toucan_stack_features` sets {name} to `{value}`, which is neither on nor off", "write true or false", subject=name)
+
+
 def variables(values: Mapping[str, Any]) -> dict[str, str]:
     """A free map of variables as the product reads it; a variable that is null is left out."""
     return {name: _encode_of(name, value) for name, value in values.items() if value is not None}

@@ -162,7 +162,7 @@ def _backend_environment(options: StackOptions, workers: Workers) -> dict[str, s
         env.BEHIND_PROXY: env.encode(True),
         env.LOG_LEVEL: options.log_level,
         env.GUNICORN_WORKERS: str(workers.count),
-        **{name: env.encode(bool(value)) for name, value in options.features.items()},
+        **{name: env.flag(name, value) for name, value in options.features.items()},
     }
     kept = {name: value for name, value in derived.items() if name not in options.backend_env}
     return {**kept, **env.variables(options.backend_env)}

@@ -65,6 +65,9 @@ class Source:
     def environment(self) -> dict[str, str]:
         """pip's environment: the place for an index URL, which may carry a password."""
         values = {"PIP_INDEX_URL": self.index_url, "PIP_EXTRA_INDEX_URL": "", "PIP_FIND_LINKS": ""} if self.index_url else {}
+        if self.index_url or self.wheel_folder:
+            # An empty variable does not undo what a file names, and a source that was chosen is to be the only one.
+            values["PIP_CONFIG_FILE"] = os.devnull
         values["PIP_RETRIES"] = "2"  # a wrong index is told within seconds, not minutes
         if self.ca_file:
             values["PIP_CERT"] = self.ca_file

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import stat
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
@@ -20,6 +22,9 @@ ADMIN = "admin_password"
 MONGODB = "mongodb_password"
 REDIS = "redis_password"
 NAMES = (ENCRYPTION, JWT, ADMIN, MONGODB, REDIS)
+# What values in the database, and tokens in users' browsers, were made with.
+_SHARED = (ENCRYPTION, JWT)
+_CLOSED = "0600, this user"
 _BYTES = 32
 
 
@@ -37,15 +42,19 @@ class SecretsEngine:
 
     :param given: secrets of the inventory by name; they must be those the data was made with.
     :param data_folders: where data made with the secrets may stand.
+    :param data_elsewhere: whether data is kept in a database outside this host, which cannot be seen from here.
     """
 
-    def __init__(self, path: str, given: Mapping[str, str], data_folders: Sequence[str]) -> None:
+    def __init__(self, path: str, given: Mapping[str, str], data_folders: Sequence[str], data_elsewhere: bool = False) -> None:
         self.path = path
+        self.data_elsewhere = data_elsewhere
         self.given = {name: value for name, value in given.items() if value}
         self.data_folders = data_folders
+        self.exposed = ""  # mode and owner of a file that others may read
 
     def observe(self) -> dict[str, str]:
         known = read_json(self.path) or {}
+        self.exposed = _exposed(self.path)
         # An empty value is none, as `read_secrets` has it.
         return {name: value for name, value in known.items() if value}
 
@@ -57,14 +66,15 @@ class SecretsEngine:
             self._refuse_making_anew(missing)
         added = sorted((set(self.given) | set(missing)) - set(observed))
         if not added:
-            return []
+            return [Step(f"secrets.mode:{self.path}", "update", self.path, self.exposed, _CLOSED)] if self.exposed else []
         after = {name: "given" if name in self.given else "made" for name in added}
         return [Step(f"secrets:{self.path}", "update" if observed else "create", self.path, sorted(observed), {**dict.fromkeys(observed, "kept"), **after})]
 
     def apply(self, step: Step) -> None:
         values = {**self.observe(), **self.given}
-        for name in NAMES:
-            values.setdefault(name, secrets.token_urlsafe(_BYTES))
+        if not step.id.startswith("secrets.mode:"):
+            for name in NAMES:
+                values.setdefault(name, secrets.token_urlsafe(_BYTES))
         write_atomic(self.path, json_bytes(values), mode=0o600)
 
     def report(self, observed: Mapping[str, str], applied: bool) -> dict[str, Any]:
@@ -85,6 +95,12 @@ class SecretsEngine:
             )
 
     def _refuse_making_anew(self, missing: Sequence[str]) -> None:
+        shared = [name for name in missing if name in _SHARED]
+        if self.data_elsewhere and shared:
+            raise Failure(
+                f"The data is in a MongoDB outside this host, and {', '.join(shared)} of what made it are not known",
+                "give them in `toucan_secrets`; for a database that is still empty make them, with `openssl rand -hex 32` for example",
+            )
         folder = _first_populated(self.data_folders)
         if folder:
             raise Failure(
@@ -92,6 +108,16 @@ class SecretsEngine:
                 f"give them in `toucan_secrets`, or restore {self.path} from a backup",
                 subject=folder,
             )
+
+
+def _exposed(path: str) -> str:
+    """Mode and owner of a file that others than its owner, this user, may read or write; empty where there is none."""
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return ""
+    shown = f"{stat.S_IMODE(status.st_mode):04o}, user {status.st_uid}"
+    return shown if status.st_mode & 0o077 or status.st_uid != os.geteuid() else ""
 
 
 def _first_populated(folders: Sequence[str]) -> Optional[str]:

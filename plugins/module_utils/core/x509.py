@@ -92,14 +92,27 @@ def check_trusted(chain: Sequence[Any], bundle: Sequence[Any], path: str, bundle
     )
 
 
-def load_certificates(pem: bytes, path: str) -> tuple[Any, ...]:
-    """All certificates in a PEM file, in its order. :raises Failure: when there is none, or one is damaged."""
-    _need_cryptography()
+def certificates_alone(pem: bytes, path: str) -> bytes:
+    """The certificates of a PEM file and nothing else: a combined file holds the key, too. :raises Failure: when there is none."""
     blocks = _CERTIFICATE.findall(pem)
     if not blocks:
         raise Failure(f"{path} holds no certificate in PEM form", "give a file with BEGIN CERTIFICATE lines", subject=path)
+    return b"\n".join(blocks) + b"\n"
+
+
+def key_alone(pem: bytes, path: str) -> bytes:
+    """The private key of a PEM file and nothing else. :raises Failure: when there is none."""
+    block = _KEY.search(pem)
+    if not block:
+        raise Failure(f"{path} holds no private key in PEM form", "give a file with a BEGIN PRIVATE KEY line", subject=path)
+    return block[0] + b"\n"
+
+
+def load_certificates(pem: bytes, path: str) -> tuple[Any, ...]:
+    """All certificates in a PEM file, in its order. :raises Failure: when there is none, or one is damaged."""
+    _need_cryptography()
     certificates = []
-    for number, block in enumerate(blocks, 1):
+    for number, block in enumerate(_CERTIFICATE.findall(certificates_alone(pem, path)), 1):
         try:
             certificates.append(x509.load_pem_x509_certificate(block))
         except ValueError as error:
@@ -110,11 +123,8 @@ def load_certificates(pem: bytes, path: str) -> tuple[Any, ...]:
 def load_key(pem: bytes, path: str) -> Any:
     """The private key in a PEM file. :raises Failure: when there is none, it is encrypted or damaged."""
     _need_cryptography()
-    block = _KEY.search(pem)
-    if not block:
-        raise Failure(f"{path} holds no private key in PEM form", "give a file with a BEGIN PRIVATE KEY line", subject=path)
     try:
-        return load_pem_private_key(block[0], password=None)
+        return load_pem_private_key(key_alone(pem, path), password=None)
     except TypeError as error:
         raise Failure(
             f"The private key in {path} is encrypted", "decrypt it with `openssl pkey -in KEY -out NEW`, and protect the new file", subject=path

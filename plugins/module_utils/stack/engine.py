@@ -15,11 +15,12 @@ from typing import Any, Callable, Optional
 from ..containers.compose import ComposeProject, read_yaml, to_yaml
 from ..containers.docker_engine import Container, DockerEngine
 from ..containers.health import wait_until_healthy
+from ..contract import environment as env
 from ..contract import services as kinds
 from ..contract.releases import Image
 from ..contract.stack import COMPOSE_FILE, SECRETS_FILE, Definition, MountedFile, StackOptions, define
 from ..core.errors import Failure
-from ..core.files import is_populated, read_bytes, write_atomic
+from ..core.files import is_populated, read_bytes, read_json, write_atomic
 from ..core.folders import Folder, make_folder, observe_folder
 from ..core.plan import Step
 from ..core.secrets import MONGODB, NAMES, read_secrets
@@ -46,6 +47,10 @@ class StackEngine:
         self._has_engine = has_engine
         self._secrets: Mapping[str, str] = {}
         self._desired: Desired
+
+    def secret_values(self) -> list[str]:
+        """What must not be seen in anything that a container or Docker says."""
+        return [*self._secrets.values(), *env.variables(self.request.options.backend_secret_env).values()]
 
     @functools.cached_property
     def docker(self) -> DockerEngine:
@@ -76,7 +81,8 @@ class StackEngine:
     def _resolve(self, deployed: Mapping[str, Image]) -> dict[str, Image]:
         """Pin every image: by what is deployed where the same is asked for, else by what its registry says now."""
         options = self.request.options
-        has_data = any(is_populated(folder) for folder in (options.storage, options.database))
+        # The data of a MongoDB elsewhere cannot be seen from here: a host that has deployed nothing yet goes by its storage.
+        has_data = any(is_populated(folder) for folder in (options.storage, options.database)) or bool(options.mongodb_uri and deployed)
         if not self.request.allow_version_change:
             refuse_version_change(self.request.images, deployed, has_data)
         pinned = {}
@@ -89,9 +95,9 @@ class StackEngine:
 
     def _desire(self, images: Mapping[str, Image], hashed: bool) -> Desired:
         options = self.request.options
-        if self._check_mode and not os.path.exists(self.request.secrets_path):
-            # Names of secrets are shown in a plan, their values never; so a plan needs none.
-            self._secrets = dict.fromkeys(NAMES, "")
+        if self._check_mode:
+            # Names of secrets are shown in a plan, their values never; so a plan can be made before all of them are.
+            self._secrets = {**dict.fromkeys(NAMES, ""), **(read_json(self.request.secrets_path) or {})}
         else:
             self._secrets = read_secrets(self.request.secrets_path)
         definition = define(options, {kind: str(image) for kind, image in images.items()}, self._secrets, self.request.workers)
@@ -100,6 +106,11 @@ class StackEngine:
             images=images,
             folders=_folders(options, definition),
             network=options.network,
+            places={
+                "toucan_stack_storage_directory": (self.request.recorded_places.get("storage", ""), options.storage),
+                "toucan_stack_database_directory": (self.request.recorded_places.get("database", ""), options.database),
+            },
+            allow_service_removal=self.request.allow_service_removal,
             hashes=self.project.hashes(definition.merged()) if hashed else {},
         )
 
@@ -132,7 +143,8 @@ class StackEngine:
             for service in (known.get("services") or {}).values()
             for volume in service.get("volumes") or []
         ]
-        return [folder for folder in volumes if os.path.isdir(folder) and is_populated(folder)]
+        folders = {*volumes, *self.request.recorded_places.values()}
+        return [folder for folder in folders if os.path.isdir(folder) and is_populated(folder)]
 
     def plan(self, observed: Observed) -> list[Step]:
         return plan_stack(self._desired, observed)

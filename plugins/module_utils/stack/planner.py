@@ -22,13 +22,18 @@ _TITLES = {name: kind for kind, name in COMPOSE_NAMES.items()}
 
 @dataclass(frozen=True)
 class Desired:
-    """``hashes`` (by compose name) is empty where no engine is there yet to compute them."""
+    """``hashes`` (by compose name) is empty where no engine is there yet to compute them.
+
+    ``places`` goes from the option of a data folder to what the state file has recorded for it and what is wanted now.
+    """
 
     definition: Definition
     images: Mapping[str, Image]
     folders: tuple[Folder, ...]
     network: str
     hashes: Mapping[str, str] = field(default_factory=dict)
+    places: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    allow_service_removal: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,11 +67,14 @@ def deployed_images(public: Optional[Mapping[str, Any]], containers: Iterable[Co
 
 
 def keep_digests(wanted: Mapping[str, Image], deployed: Mapping[str, Image]) -> dict[str, Image]:
-    """The wanted images, with the digest of what is deployed wherever the same name and tag is asked for.
+    """The wanted images, with the digest of what is deployed wherever the same name and tag is asked for without a digest.
 
     So a tag that moved in its registry changes nothing by itself.
     """
-    return {kind: deployed[kind] if kind in deployed and deployed[kind].asked == image.asked else image for kind, image in wanted.items()}
+    return {
+        kind: deployed[kind] if not image.digest and kind in deployed and deployed[kind].asked == image.asked else image
+        for kind, image in wanted.items()
+    }
 
 
 def refuse_version_change(wanted: Mapping[str, Image], deployed: Mapping[str, Image], has_data: bool) -> None:
@@ -85,8 +93,30 @@ def refuse_version_change(wanted: Mapping[str, Image], deployed: Mapping[str, Im
             raise Failure(f"This stack has data and runs {kind} {deployed[kind].tag}, but {wanted[kind].tag} is asked for", remedy, subject=kind)
 
 
+def refuse_removed_data(desired: Desired, observed: Observed) -> None:
+    """:raises Failure: when the backend or MongoDB would go from a host that holds its data."""
+    for container in observed.containers:
+        kind = _TITLES.get(container.service)
+        if kind not in (BACKEND, MONGODB) or container.service in desired.definition.public["services"]:
+            continue
+        sources = _bind_sources(observed.public).get(container.service, {}).values()
+        if any(source in observed.populated for source in sources):
+            raise Failure(
+                f"Service {kind} runs here and has data, but this host is asked to run it no longer",
+                "correct the groups that the host is in, or set `toucan_stack_allow_service_removal: true`; the data stays",
+                subject=kind,
+            )
+
+
 def refuse_moved_data(desired: Desired, observed: Observed) -> None:
     """:raises Failure: when a service would start on an empty folder while its former one holds data."""
+    for option, (recorded, wanted) in desired.places.items():
+        if recorded and recorded != wanted and recorded in observed.populated and wanted not in observed.populated:
+            raise Failure(
+                f"The stack would start on {wanted}, which is empty, while its data is in {recorded}",
+                f"move the data first, or correct `{option}`",
+                subject=wanted,
+            )
     former = _bind_sources(observed.public)
     for name, target_sources in _bind_sources(desired.definition.public).items():
         for target, source in target_sources.items():
@@ -105,6 +135,8 @@ def plan_stack(desired: Desired, observed: Observed) -> list[Step]:
     :raises Failure: when the change would lose data.
     """
     refuse_moved_data(desired, observed)
+    if not desired.allow_service_removal:
+        refuse_removed_data(desired, observed)
     return [
         *_pulls(desired, observed),
         *plan_network(desired.network, observed.network),

@@ -13,6 +13,7 @@ from ..contract import routes
 from ..contract.releases import Image, refuse_mixed_majors
 from ..contract.stack import StackOptions, define, refuse_incomplete
 from ..contract.workers import Workers
+from ..core.errors import Failure
 from ..core.secrets import NAMES
 
 
@@ -20,7 +21,8 @@ from ..core.secrets import NAMES
 class StackRequest:
     """Everything a run was asked for.
 
-    :param recorded: images by kind as the state file has them.
+    :param recorded: images by kind as the state file has them; ``recorded_places`` the data folders (``storage``, ``database``) and
+        ``recorded_project`` the compose project, likewise.
     :param start_timeout: seconds.
     :param status_shape: JMESPath over the backend's root answer, as ``version_shape``.
     """
@@ -31,8 +33,11 @@ class StackRequest:
     workers: Workers
     secrets_path: str
     recorded: Mapping[str, Image]
+    recorded_places: Mapping[str, str]
+    recorded_project: str
     start_timeout: float
     allow_version_change: bool = False
+    allow_service_removal: bool = False
     status_shape: str = routes.BACKEND_STATUS_SHAPE
     version_shape: str = routes.BACKEND_VERSION_SHAPE
 
@@ -44,4 +49,10 @@ def refuse_unusable(request: StackRequest) -> None:
     """
     refuse_incomplete(request.options)
     refuse_mixed_majors(request.images)
+    if request.recorded_project not in ("", request.options.project):
+        raise Failure(
+            f"This host runs compose project {request.recorded_project}, and {request.options.project} would be a second one on the same data",
+            "set `toucan_stack_project` back",
+            subject=request.options.project,
+        )
     define(request.options, {kind: str(image) for kind, image in request.images.items()}, dict.fromkeys(NAMES, ""), request.workers)

@@ -163,3 +163,8 @@ def test_a_host_without_docker_is_told_what_to_run(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Failure, match="The program `docker` is missing on this host; run role `toucan_host` first"):
         ComposeProject("toucan", str(tmp_path)).up("backend", False)
+
+
+@pytest.mark.parametrize("text", ["12345e6", "1e3", "0o17", "yes", "2026-11-23", "null", "~", "1_000", "0x1F", ".inf"])
+def test_a_text_that_looks_like_another_type_is_quoted(text: str) -> None:
+    assert f'PASSWORD: "{text}"' in to_yaml({"environment": {"PASSWORD": text}}).decode()

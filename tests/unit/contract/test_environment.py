@@ -143,3 +143,13 @@ def test_what_is_no_url_is_refused_by_its_option(url: str) -> None:
 def test_a_free_map_is_written_as_the_product_reads_it() -> None:
     values = {"A": True, "B": ["x"], "C": 5, "D": None, env.INNER_NGINX: False}
     assert env.variables(values) == {"A": "enable", "B": '["x"]', "C": "5", env.INNER_NGINX: "off"}
+
+
+@pytest.mark.parametrize("value, written", [(True, "enable"), ("true", "enable"), ("enable", "enable"), (False, "disable"), ("false", "disable"), ("off", "disable")])
+def test_a_flag_is_what_it_says(value: Any, written: str) -> None:
+    assert env.flag("TOUCAN_EMBED", value) == written
+
+
+def test_a_flag_that_is_neither_on_nor_off_is_refused() -> None:
+    with pytest.raises(Failure, match="sets TOUCAN_EMBED to `maybe`, which is neither on nor off; write true or false"):
+        env.flag("TOUCAN_EMBED", "maybe")

@@ -166,3 +166,24 @@ def test_no_value_ever_shows_and_none_is_ever_replaced(path: Path, known: dict[s
     after = held(path)
     assert {name: after[name] for name in known} == known
     assert not any(value in shown for value in after.values())
+
+
+def test_a_file_that_others_may_read_is_closed(path: Path) -> None:
+    run(path, {})
+    path.chmod(0o644)
+    content = path.read_bytes()
+    result = run(path, {}, check_mode=True)
+    assert (result["changed"], result["plan"][0]["id"], path.stat().st_mode & 0o777) == (True, f"secrets.mode:{path}", 0o644)
+    assert run(path, {})["changed"] is True
+    assert (path.stat().st_mode & 0o777, json.loads(path.read_text())) == (0o600, json.loads(content))
+    assert run(path, {})["changed"] is False
+
+
+def test_what_a_database_elsewhere_was_made_with_is_never_made(path: Path) -> None:
+    with pytest.raises(Failure, match="outside this host, and encryption_secret, jwt_secret of what made it are not known; give them in `toucan_secrets`"):
+        execute(SecretsEngine(str(path), {}, [], data_elsewhere=True), check_mode=False)
+    assert not path.exists()
+    known = {"encryption_secret": "given-encryption", "jwt_secret": "given-jwt"}
+    execute(SecretsEngine(str(path), known, [], data_elsewhere=True), check_mode=False)
+    assert held(path).items() >= known.items()
+    assert execute(SecretsEngine(str(path), {}, [], data_elsewhere=True), check_mode=False)["changed"] is False

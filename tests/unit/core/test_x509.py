@@ -321,3 +321,11 @@ def test_older_library_is_served() -> None:
     judged.check_order([server, middle], "x")
     with pytest.raises(Failure, match="not signed by"):
         judged.check_order([middle, server], "x")
+
+
+def test_a_combined_file_is_taken_apart() -> None:
+    both = SERVER.key_pem + SERVER.pem + MIDDLE.pem
+    chain = judged.certificates_alone(both, "x")
+    assert load_certificates(chain, "x") == (SERVER.certificate, MIDDLE.certificate)
+    assert b"PRIVATE KEY" not in chain
+    assert judged.key_alone(both, "x").strip() == SERVER.key_pem.strip()

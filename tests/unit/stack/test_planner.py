@@ -273,6 +273,29 @@ def test_data_of_an_unknown_release_is_refused() -> None:
     refuse_version_change({"redis": IMAGES["redis"]}, {}, has_data=True)
 
 
+def test_a_service_with_data_is_not_removed_unless_told() -> None:
+    whole = applied(desire())
+    fewer = desire(services=("frontend", "redis"))
+    observed = replace(whole, populated=frozenset({"/srv/mongodb"}))
+    with pytest.raises(Failure, match="Service mongodb runs here and has data, .*`toucan_stack_allow_service_removal: true`"):
+        plan_stack(fewer, observed)
+    assert "service.remove:mongo" in ids(plan_stack(replace(fewer, allow_service_removal=True), observed))
+    assert "service.remove:mongo" in ids(plan_stack(fewer, whole))
+
+
+def test_a_folder_that_the_state_has_recorded_is_not_left_behind_full() -> None:
+    desired = replace(desire(), places={"toucan_stack_database_directory": ("/srv/former", "/srv/mongodb")})
+    with pytest.raises(Failure, match="start on /srv/mongodb, which is empty, while its data is in /srv/former; .*`toucan_stack_database_directory`"):
+        plan_stack(desired, Observed(populated=frozenset({"/srv/former"})))
+    plan_stack(desired, Observed(populated=frozenset({"/srv/former", "/srv/mongodb"})))
+    plan_stack(desired, Observed())
+
+
+def test_a_digest_that_is_asked_for_wins_over_the_deployed_one() -> None:
+    pinned = replace(IMAGES["redis"], digest="sha256:" + "9" * 64)
+    assert keep_digests({"redis": pinned}, IMAGES) == {"redis": pinned}
+
+
 # -- what holds for every plan ------------------------------------------------------------------------------------------------
 
 SERVICES = st.lists(st.sampled_from(KINDS), min_size=1, unique=True).map(tuple)

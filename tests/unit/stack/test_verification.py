@@ -20,7 +20,7 @@ from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors impo
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.secrets import NAMES
 from ansible_collections.toucan.selfhosted.plugins.module_utils.mongo.connection import LoginRefused, NotReady
 from ansible_collections.toucan.selfhosted.plugins.module_utils.stack import verification
-from ansible_collections.toucan.selfhosted.plugins.module_utils.stack.request import StackRequest
+from ansible_collections.toucan.selfhosted.plugins.module_utils.stack.request import StackRequest, refuse_unusable
 from ansible_collections.toucan.selfhosted.plugins.module_utils.stack.verification import answered_versions, watch, ways_in
 
 LOCALHOST = "127.0.0.1"
@@ -41,6 +41,8 @@ REQUEST = StackRequest(
     workers=Workers(1, ""),
     secrets_path="/etc/toucan/secrets.json",
     recorded={},
+    recorded_places={},
+    recorded_project="",
     start_timeout=60,
 )
 CONTAINERS = [Container(name, name, "image", "", "running", 0, 0, "", "", {"toucan": LOCALHOST, "other": "192.0.2.1"}) for name in kinds.COMPOSE_NAMES.values()]
@@ -168,3 +170,8 @@ def raises(error: Exception) -> Any:
         raise error
 
     return log_in
+
+
+def test_another_project_on_the_same_data_is_refused() -> None:
+    with pytest.raises(Failure, match="runs compose project other, and toucan would be a second one on the same data; set `toucan_stack_project` back"):
+        refuse_unusable(replace(REQUEST, recorded_project="other"))

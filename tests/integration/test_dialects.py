@@ -25,6 +25,8 @@ from toolchain.places import ROOT
 OUTSIDE = "toucan-lab-outside-mongodb"
 OUTSIDE_PASSWORD = "a pass/word: with @ and %"
 WITHOUT_MONGODB = ("toucan_frontend", "toucan_backend", "toucan_redis", "toucan_proxy")
+#: What a sysadmin must say to leave a database with data behind.
+MOVED = {"toucan_stack_allow_service_removal": True, "toucan_stack_allow_version_change": True}
 #: Options whose values only the vendor knows for sure.
 OPTIONS: dict[str, dict[str, str]] = {"a": {}, "b": {"toucan_stack_mongodb_uri_variable": "TOUCAN_MONGODB_HOST"}}
 
@@ -80,7 +82,7 @@ def test_the_other_dialect_comes_up_and_stays(host: Host) -> None:
 
 
 def test_a_wrong_variable_for_the_connection_string_is_told_with_the_backends_own_words(host: Host, outside: str) -> None:
-    variables = {**site_variables("b"), "toucan_mongodb_uri": outside, "toucan_stack_start_timeout": 20}
+    variables = {**site_variables("b"), **MOVED, "toucan_mongodb_uri": outside, "toucan_stack_start_timeout": 20}
     run = replace(host, groups=WITHOUT_MONGODB).site(**variables)
     run.refused("Backend (registry.lab.test:5000/toucantoco-b/backend:v101.1.0) is not healthy after 20 s", "MongoDB does not answer yet")
     assert quote(OUTSIDE_PASSWORD, safe="") not in run.output
@@ -92,7 +94,7 @@ def test_a_mongodb_outside_is_reached_by_the_dialects_variable(host: Host, outsi
     here = replace(host, groups=WITHOUT_MONGODB)
     database = dialect(name)["instance_database"].format(instance_name="toucan")
     assert database not in databases(outside)
-    variables = {**site_variables(name), **OPTIONS[name], "toucan_mongodb_uri": outside, "toucan_stack_allow_version_change": True, "toucan_stack_allow_service_removal": True}
+    variables = {**site_variables(name), **OPTIONS[name], **MOVED, "toucan_mongodb_uri": outside}
     here.site(**variables).succeeded()
     assert bearer(host)
     assert database in databases(outside)

@@ -59,7 +59,8 @@ def unescaped(value: Any) -> Any:
 
 
 def test_every_value_of_a_stack_arrives_as_it_was_given(tmp_path: Path) -> None:
-    options = StackOptions("toucan", KINDS, "https://app.test", "https://api.test", str(tmp_path), "/srv/storage", "/srv/mongodb", "toucan", backend_env=AWKWARD)
+    urls = ("https://app.test", "https://api.test")
+    options = StackOptions("toucan", KINDS, *urls, str(tmp_path), "/srv/storage", "/srv/mongodb", "toucan", backend_env=AWKWARD)
     definition = define(options, {kind: f"{kind}:1" for kind in KINDS}, {name: f"{name}$1" for name in NAMES}, Workers(1, ""))
     variables = as_compose_reads(definition.merged(), tmp_path)["services"]["backend"]["environment"]
     assert {name: variables[name] for name in AWKWARD} == AWKWARD

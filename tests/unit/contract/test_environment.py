@@ -145,7 +145,9 @@ def test_a_free_map_is_written_as_the_product_reads_it() -> None:
     assert env.variables(values) == {"A": "enable", "B": '["x"]', "C": "5", env.INNER_NGINX: "off"}
 
 
-@pytest.mark.parametrize("value, written", [(True, "enable"), ("true", "enable"), ("enable", "enable"), (False, "disable"), ("false", "disable"), ("off", "disable")])
+@pytest.mark.parametrize(
+    "value, written", [(True, "enable"), ("true", "enable"), ("enable", "enable"), (False, "disable"), ("false", "disable"), ("off", "disable")]
+)
 def test_a_flag_is_what_it_says(value: Any, written: str) -> None:
     assert env.flag("TOUCAN_EMBED", value) == written
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, toucan.selfhosted contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Role `toucan_host` over ssh on hosts of the lab: Debian 13 from nothing, and Debian 12 with an engine that was there before.
+"""Role `toucan_host` over ssh on hosts of the lab: Debian 13 from nothing, Debian 12 with an engine that was there before, two hosts of one stack.
 
 The tests of one class build on each other, in their order: a bare host is made once.
 """
@@ -12,6 +12,7 @@ import json
 import re
 import shlex
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,9 +21,14 @@ from labrun.hosts import LISTING, Host, Run, fresh_host, lab_command, lab_facts
 
 #: The other tests use the first host.
 HOST = "host2"
+#: The first backend of a stack of two hosts.
+BACKEND = "host6"
 TASKS_OF_A_SECOND_RUN = 20
 COMPOSE_OF_DEBIAN_13 = "/usr/libexec/docker/cli-plugins/docker-compose"
 PLUGIN_FOLDER = "/usr/local/lib/docker/cli-plugins"
+#: Nothing listens there.
+PROXY = "http://someone:verysecret@127.0.0.1:9"
+CA_ON_HOST = "/root/ca.pem"
 
 
 class RoleHost(Host):
@@ -43,6 +49,14 @@ def host(request: pytest.FixtureRequest) -> RoleHost:
     return RoleHost(fresh_host(HOST, request.cls.image).name)
 
 
+@pytest.fixture(scope="class")
+def pair() -> RoleHost:
+    """The first backend, with another host beside it, both with Docker and nothing of the collection."""
+    for name in (HOST, BACKEND):
+        fresh_host(name)
+    return RoleHost(BACKEND, groups=("toucan_backend",), beside=(HOST,))
+
+
 class TestDebian13:
     """From a bare host, with the distribution's packages."""
 
@@ -61,11 +75,32 @@ class TestDebian13:
         run = host.apply(toucan_host_minimum_disk_gb=1000000, toucan_host_minimum_memory_mb=100000000)
         run.refused("3 problems", "lower `toucan_host_minimum_disk_gb`", "lower `toucan_host_minimum_memory_mb`")
 
+    def test_a_foreign_distribution_is_told_before_anything_is_changed(self, host: RoleHost) -> None:
+        run = host.apply(__toucan_host_family="Suse", __toucan_host_distribution="openSUSE 15")
+        run.refused("openSUSE 15 is neither Debian, Ubuntu nor of the Red Hat family")
+        assert run.recap["changed"] == 0
+
+    @pytest.mark.parametrize("name", ["http_proxy", "https_proxy"])
+    def test_no_key_is_fetched_through_a_proxy_with_a_password(self, host: RoleHost, name: str) -> None:
+        run = host.apply("--check", "-vvv", toucan_host_docker_source="docker", toucan_host_proxy={name: PROXY})
+        run.refused("cannot be fetched through a proxy with a password", "give the key as a file", "`toucan_host_docker_repository_key_file`")
+        assert "verysecret" not in run.output
+
     def test_check_mode_foresees_the_work_and_changes_nothing(self, host: RoleHost) -> None:
+        host.shell(f"cat > {CA_ON_HOST}", stdin=Path(lab_facts()["lab_ca_file"]).read_bytes())
         before = host.shell(LISTING)
-        run = host.apply("--check", "--diff").succeeded()
-        assert run.recap["changed"] > 0
+        plain = host.apply("--check", "--diff").succeeded()
+        assert plain.recap["changed"] > 0
+        # What needs the engine, or a folder that check mode did not make.
+        options = {"toucan_host_proxy": {"https_proxy": PROXY}, "toucan_host_docker_configuration": {"log-driver": "json-file"}}
+        run = host.apply("--check", "--diff", toucan_ca_file=CA_ON_HOST, toucan_host_ca_file_on_host=True, **options).succeeded()
+        # The CA files count either way; apt's proxy and the engine's configuration are new.
+        assert run.recap["changed"] == plain.recap["changed"] + 2
+        assert "verysecret" not in run.output
         assert host.shell(LISTING) == before
+
+    def test_check_mode_tells_of_a_ca_file_that_is_not_on_the_host(self, host: RoleHost) -> None:
+        host.apply("--check", toucan_ca_file="/root/nowhere.pem", toucan_host_ca_file_on_host=True).refused("/root/nowhere.pem not found")
 
     def test_the_engine_compose_and_the_libraries_are_there(self, host: RoleHost) -> None:
         host.apply().succeeded()
@@ -113,11 +148,17 @@ class TestDebian13:
         assert host.shell("cat /etc/docker/daemon.json") == before
 
     def test_a_proxys_password_shows_nowhere(self, host: RoleHost) -> None:
-        proxy = {"https_proxy": "http://someone:verysecret@127.0.0.1:9", "no_proxy": "localhost"}
+        proxy = {"https_proxy": PROXY, "no_proxy": "localhost"}
         run = host.apply("--diff", "-vvv", toucan_host_proxy=proxy).succeeded()
         assert "verysecret" not in run.output
         for path in ("/etc/docker/daemon.json", "/etc/apt/apt.conf.d/95toucan-proxy"):
             assert host.shell(f"stat -c %a {path}; grep -c verysecret {path}").split() == ["600", "1"]
+
+    def test_an_emptied_proxy_leaves_apt_none_and_shows_nothing_of_the_engines(self, host: RoleHost) -> None:
+        run = host.apply("--diff", "-vvv", toucan_host_docker_configuration={"log-opts": {"max-size": "20m"}}).succeeded()
+        assert "verysecret" not in run.output
+        assert host.shell("find /etc/apt/apt.conf.d/95toucan-proxy 2>/dev/null || true") == ""
+        assert host.shell("stat -c %a /etc/docker/daemon.json; grep -c -e verysecret -e 20m /etc/docker/daemon.json").split() == ["600", "2"]
 
     def test_a_stopped_engine_is_started(self, host: RoleHost) -> None:
         # systemd counts the restarts of the tests before this one, and would refuse one more start within the minute.
@@ -151,3 +192,23 @@ class TestDebian12:
         host.shell(f"mkdir -p {PLUGIN_FOLDER} && cat > {target} && chmod 755 {target}", stdin=plugin)
         host.apply(toucan_host_docker_source="none").succeeded()
         host.apply(toucan_host_docker_source="none").unchanged()
+
+
+class TestTwoHosts:
+    """The first backend, which stands second in the inventory, makes the stack's instance id; the other host takes it over."""
+
+    def test_the_other_host_alone_gets_no_id_of_its_own(self, pair: RoleHost) -> None:
+        pair.apply("--limit", HOST).refused(f"{BACKEND} makes the id of the stack and has none yet", "run the role on it first, or on all hosts")
+        for host in (pair, Host(HOST)):
+            assert host.shell("ls /etc/toucan/stack.json 2>/dev/null || true") == ""
+
+    def test_both_get_one_id(self, pair: RoleHost) -> None:
+        pair.apply().succeeded()
+        assert pair.state()["instance_id"] == Host(HOST).state()["instance_id"]
+
+    def test_a_second_run_changes_neither(self, pair: RoleHost) -> None:
+        run = pair.apply().unchanged()
+        assert run.recap_of(HOST)["changed"] == 0
+
+    def test_the_other_host_alone_keeps_the_id(self, pair: RoleHost) -> None:
+        assert pair.apply("--limit", HOST).succeeded().recap_of(HOST)["changed"] == 0

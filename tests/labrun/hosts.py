@@ -75,7 +75,11 @@ class Run:
     @property
     def recap(self) -> dict[str, int]:
         """The counts of the host's last line."""
-        line = re.search(rf"^{self.host} +: (.*)$", self.output, re.MULTILINE)
+        return self.recap_of(self.host)
+
+    def recap_of(self, host: str) -> dict[str, int]:
+        """The counts of the last line of a host."""
+        line = re.search(rf"^{host} +: (.*)$", self.output, re.MULTILINE)
         assert line, self.output
         return {name: int(count) for name, count in (pair.split("=") for pair in line[1].split())}
 
@@ -99,10 +103,14 @@ class Run:
 
 @dataclass(frozen=True)
 class Host:
-    """One host of the lab; in the inventory it is in `toucan` and in those `groups` that say what it runs."""
+    """One host of the lab; in the inventory it is in `toucan` and in those `groups` that say what it runs.
+
+    The hosts `beside` it are in `toucan` alone; a playbook runs against them too.
+    """
 
     name: str
     groups: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
 
     @property
     def address(self) -> str:
@@ -165,10 +173,10 @@ class Host:
         return self.playbook(ROOT / "playbooks" / "site.yml", *arguments, variables={**site_variables(), **variables})
 
     def _inventory(self) -> dict[str, Any]:
-        """The lab's inventory with this host alone: what others are in the middle of does not matter."""
+        """The lab's inventory with this host and those beside it: what others are in the middle of does not matter."""
         inventory = yaml.safe_load((LAB / "inventory.yml").read_text(encoding="utf-8"))
         group = inventory["all"]["children"]["toucan"]
-        group["hosts"] = {self.name: group["hosts"][self.name]}
+        group["hosts"] = {name: group["hosts"][name] for name in (self.name, *self.beside)}
         group["children"] = {name: {"hosts": {self.name: {}}} for name in self.groups}
         return inventory
 

@@ -264,12 +264,29 @@ def test_caddy_can_be_its_own_ca(proxied: Host) -> None:
     certificate = proxied.shell(f"cat {root}").encode()
     for name, path in ((FRONTEND, "/tucana-version.txt"), (BACKEND, "/")):
         assert "v101.1.0" in curl(proxied, f"-f --cacert /dev/stdin https://{name}{path}", certificate)
+    versions_need_the_root(proxied, root)
 
     proxied.play([task, tell], variables=variables).unchanged()
     before = proxied.containers()
     apply(proxied).succeeded()
     assert proxied.containers() == before
     assert serves(proxied)
+
+
+def versions_need_the_root(host: Host, root: str) -> None:
+    """`toucan_version` asks the proxy where it is given the root of Caddy's CA, and says why it could not where it is not."""
+
+    def ask(**options: str) -> list[dict[str, Any]]:
+        claims = {"source": "url" if options else "state", "version": "v101.1.0"}
+        that = [f"told.{part}.{name} == '{value}'" for part in ("frontend", "backend") for name, value in claims.items()]
+        that += [f"told.{part}.error is not defined" if options else f"'certificate' in told.{part}.error" for part in ("frontend", "backend")]
+        version = {"name": "Ask", "toucan.selfhosted.toucan_version": options, "register": "told"}
+        return [version, {"name": "Compare", "ansible.builtin.assert": {"that": that}}]
+
+    # The lab's names lead to another host.
+    names = {"path": "/etc/hosts", "line": f"127.0.0.1 {FRONTEND} {BACKEND}", "insertbefore": "BOF", "unsafe_writes": True}
+    name_it, forget_it = ({"name": "Name", "ansible.builtin.lineinfile": {**names, "state": state}} for state in ("present", "absent"))
+    host.play([{"name": "Ask", "block": [name_it, *ask(), *ask(ca_path=root)], "always": [forget_it]}]).succeeded()
 
 
 # -- Bad input ------------------------------------------------------------------------------------------------------------
@@ -285,7 +302,10 @@ BAD_INPUT: dict[str, tuple[Callable[[], dict[str, Any]], list[str]]] = {
     "key that fits none": (lambda: lab_certificate("product", lab_facts()["lab_stray_key"]), ["fits no certificate", "give the key that the certificate"]),
     "certificate of a CA that nobody trusts": (
         lambda: lab_certificate("untrusted"),
-        ["does not trust the given certificate: unable to get local issuer certificate", "give the CA that signed it as `toucan_ca_file`"],
+        [
+            "does not trust the given certificate: unable to get local issuer certificate",
+            "give the CA that signed it as `toucan_ca_file` and run role `toucan_host`",
+        ],
     ),
     "no certificate": (
         lambda: {"toucan_proxy_certificate": ""},
@@ -333,6 +353,11 @@ BAD_INPUT: dict[str, tuple[Callable[[], dict[str, Any]], list[str]]] = {
         [f"`bad upstream`, which is to stand behind https://{FRONTEND}, is no address", "write it as `host:port`"],
     ),
     "user by name": (lambda: {"toucan_proxy_user": "caddy"}, ["`caddy` names no user and group by number", "as `1000:1000`"]),
+    "name to listen on": (lambda: {"toucan_proxy_bind_address": "localhost"}, ["`localhost` is no IP address", "write `toucan_proxy_bind_address` as"]),
+    "address of another host": (
+        lambda: {"toucan_proxy_bind_address": "192.0.2.1"},
+        ["This host cannot listen on 192.0.2.1: Cannot assign requested address", "set `toucan_proxy_bind_address` to an address of this host"],
+    ),
     "image reference with a blank": (lambda: {"toucan_proxy_image": "caddy 2"}, ["`caddy 2` is no image reference"]),
     "image that the registry does not have": (
         lambda: {"toucan_proxy_image": f"{lab_facts()['lab_registry']}/lab/caddy:9.9"},
@@ -405,6 +430,23 @@ def test_a_taken_port_is_told_with_the_program_that_listens(proxied: Host) -> No
         assert picture(proxied) == before
     finally:
         proxied.shell("systemctl stop proxy-test-listener")
+
+
+def test_another_program_may_have_the_ports_on_another_address(proxied: Host) -> None:
+    alone = {"toucan_proxy_bind_address": proxied.address}
+    apply(proxied, **alone).succeeded()
+    proxied.shell("systemd-run --quiet --unit proxy-test-neighbour python3 -m http.server --bind 127.0.0.2 443")
+    try:
+        proxied.shell("until ss -tln | grep -q 127.0.0.2:443; do sleep 0.1; done")
+        apply(proxied, **alone).unchanged()
+        before = picture(proxied)
+        apply(proxied).refused("Port 443 is taken by python3 (process ", "which listens on 127.0.0.2", "or `toucan_proxy_bind_address` to an address")
+        assert picture(proxied) == before
+        assert serves(proxied)
+    finally:
+        proxied.shell("systemctl stop proxy-test-neighbour")
+    apply(proxied).succeeded()
+    assert serves(proxied)
 
 
 def test_a_plan_warns_of_a_certificate_that_nobody_trusts_or_that_ends_soon(proxied: Host) -> None:

@@ -166,6 +166,16 @@ class TestDebian13:
         host.apply().succeeded()
         assert host.shell("systemctl is-active docker").strip() == "active"
 
+    def test_another_engine_is_not_replaced(self, host: RoleHost) -> None:
+        control = "Package: docker-ce\\nVersion: 1\\nArchitecture: all\\nMaintainer: nobody\\nDescription: stands for an engine\\n"
+        build = f"mkdir -p /tmp/ce/DEBIAN && printf '{control}' > /tmp/ce/DEBIAN/control && dpkg-deb --build /tmp/ce /tmp/ce.deb && dpkg -i /tmp/ce.deb"
+        host.shell(build)
+        before = host.shell("dpkg-query --show")
+        run = host.apply().refused("This host has docker-ce, which the packages of `toucan_host_docker_source: distribution` would replace")
+        assert "set it to `docker`, or to `none` to use what is there" in run.text
+        assert host.shell("dpkg-query --show") == before
+        host.shell("dpkg --remove docker-ce")
+
 
 class TestDebian12:
     """With `none`: its distribution has an engine and no Compose v2."""

@@ -143,12 +143,12 @@ BAD_INPUTS = {
     "storage_moved": BadInput(
         {"toucan_stack_storage_directory": "/srv/empty"},
         (
-            "Service backend would start on /srv/empty, which is empty, while its data is in /var/lib/toucan/storage",
-            "move the data first, or correct the folder's option",
+            "The stack would start on /srv/empty, which is empty, while its data is in /var/lib/toucan/storage",
+            "move the data first, or correct `toucan_stack_storage_directory`",
         ),
     ),
     "database_moved": BadInput(
-        {"toucan_stack_database_directory": "/srv/empty"}, ("Service mongodb would start on /srv/empty, which is empty, while its data is in",)
+        {"toucan_stack_database_directory": "/srv/empty"}, ("The stack would start on /srv/empty, which is empty, while its data is in", "correct `toucan_stack_database_directory`")
     ),
     "storage_is_a_file": BadInput({"toucan_stack_storage_directory": "/srv/secrets.json"}, ("/srv/secrets.json is no folder", "name another folder")),
     "other_release": BadInput(
@@ -376,7 +376,7 @@ def test_a_service_no_longer_wanted_goes_and_its_data_stays(stack: Host, trial: 
     kept, before = stack.shell(data), stack.containers()
     variables = {**wanted(trial, "v101.1.3", seconds=120), "toucan_stack_services": ["frontend", "redis"]}
     assert "/srv/trial/mongodb/initialized" in kept
-    stack.role("toucan_stack", variables=variables).refused("Service backend runs here and has data", "`toucan_stack_allow_service_removal: true`")
+    stack.role("toucan_stack", variables=variables).refused("Service mongodb runs here and has data", "`toucan_stack_allow_service_removal: true`")
     assert stack.containers() == before
     variables["toucan_stack_allow_service_removal"] = True
     stack.role("toucan_stack", variables=variables).succeeded()

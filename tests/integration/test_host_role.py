@@ -23,7 +23,7 @@ from labrun.hosts import LISTING, Host, Run, fresh_host, lab_command, lab_facts
 HOST = "host2"
 #: The first backend of a stack of two hosts.
 BACKEND = "host6"
-TASKS_OF_A_SECOND_RUN = 20
+TASKS_OF_A_SECOND_RUN = 21
 COMPOSE_OF_DEBIAN_13 = "/usr/libexec/docker/cli-plugins/docker-compose"
 PLUGIN_FOLDER = "/usr/local/lib/docker/cli-plugins"
 #: Nothing listens there.
@@ -168,8 +168,9 @@ class TestDebian13:
 
     def test_another_engine_is_not_replaced(self, host: RoleHost) -> None:
         control = "Package: docker-ce\\nVersion: 1\\nArchitecture: all\\nMaintainer: nobody\\nDescription: stands for an engine\\n"
-        build = f"mkdir -p /tmp/ce/DEBIAN && printf '{control}' > /tmp/ce/DEBIAN/control && dpkg-deb --build /tmp/ce /tmp/ce.deb && dpkg -i /tmp/ce.deb"
-        host.shell(build)
+        build = f"mkdir -p /tmp/ce/DEBIAN && printf '{control}' > /tmp/ce/DEBIAN/control && dpkg-deb --build /tmp/ce /tmp/ce.deb"
+        # The distribution's engine, which the tests before this one need, would not let it in.
+        host.shell(f"{build} && dpkg --force-conflicts -i /tmp/ce.deb")
         before = host.shell("dpkg-query --show")
         run = host.apply().refused("This host has docker-ce, which the packages of `toucan_host_docker_source: distribution` would replace")
         assert "set it to `docker`, or to `none` to use what is there" in run.text

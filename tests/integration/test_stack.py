@@ -148,7 +148,8 @@ BAD_INPUTS = {
         ),
     ),
     "database_moved": BadInput(
-        {"toucan_stack_database_directory": "/srv/empty"}, ("The stack would start on /srv/empty, which is empty, while its data is in", "correct `toucan_stack_database_directory`")
+        {"toucan_stack_database_directory": "/srv/empty"},
+        ("The stack would start on /srv/empty, which is empty, while its data is in", "correct `toucan_stack_database_directory`"),
     ),
     "storage_is_a_file": BadInput({"toucan_stack_storage_directory": "/srv/secrets.json"}, ("/srv/secrets.json is no folder", "name another folder")),
     "other_release": BadInput(

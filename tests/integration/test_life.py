@@ -94,7 +94,7 @@ def test_a_run_that_died_after_it_wrote_a_file_is_finished_by_the_next(stack: Ho
 def test_a_run_that_died_before_it_started_a_service_is_finished_by_the_next(stack: Host) -> None:
     """The compose file says what was asked, and the container is the one before."""
     before = stack.containers()
-    stack.shell("sed -i 's/TOUCAN_LOG_LEVEL: INFO/TOUCAN_LOG_LEVEL: DEBUG/' /var/lib/toucan/stack/compose.yaml")
+    stack.shell("sed -i 's/TOUCAN_LOG_LEVEL: \"INFO\"/TOUCAN_LOG_LEVEL: \"DEBUG\"/' /var/lib/toucan/stack/compose.yaml")
     assert "DEBUG" in stack.shell("cat /var/lib/toucan/stack/compose.yaml")
     variables = {**site_variables(), "toucan_stack_log_level": "DEBUG"}
     stack.role("toucan_stack", variables=variables).succeeded()

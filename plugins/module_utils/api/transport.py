@@ -44,7 +44,8 @@ class Transport(Protocol):
     :raises Failure: when no answer came.
     """
 
-    def __call__(self, method: str, url: str, headers: Mapping[str, str], body: Optional[bytes] = None) -> Response: ...
+    def __call__(self, method: str, url: str, headers: Mapping[str, str], body: Optional[bytes] = None) -> Response:
+        """Send one request and return its answer. :raises Failure: when none comes."""
 
 
 def shown(url: str) -> str:

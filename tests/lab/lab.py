@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from labkit import containers, engine, facts, hosts, layers, pki, registry, ssh
 from labkit.command import LabError, run, say
 from labkit.engine import docker
-from labkit.names import DNS_IP, IMAGE_REPOSITORY, LAB_CACHE, LABEL, MAX_HOSTS, NETWORK, REGISTRY, SUBNET
+from labkit.names import DNS_IP, IMAGE_REPOSITORY, LAB_CACHE, LABEL, MAX_HOSTS, REGISTRY, SUBNET
 
 HOST_IMAGES = {"ready": "host-ready", "bare": "host-bare", "bookworm": "host-bookworm"}
 NAME_SERVER = "toucan-lab-dns"
@@ -154,8 +154,9 @@ def remove_everything() -> None:
     others = docker("ps", "--all", "--quiet", "--filter", f"label={LABEL}").split()
     if others:
         docker("rm", "--force", "--volumes", *others)
-    if docker("network", "ls", "--quiet", "--filter", f"label={LABEL}"):
-        docker("network", "rm", NETWORK)
+    networks = docker("network", "ls", "--quiet", "--filter", f"label={LABEL}").split()
+    if networks:
+        docker("network", "rm", *networks)
     for file in (facts.INVENTORY, facts.VARIABLES, ssh.CONFIG, ssh.KNOWN_HOSTS):
         file.unlink(missing_ok=True)
 

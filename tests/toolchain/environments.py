@@ -56,6 +56,7 @@ GALAXY = Environment("galaxy", ("3.11",))
 CORE_2_16 = Environment("core-2.16", ("3.11", "3.12"))
 CORE_2_21 = Environment("core-2.21", ("3.13", "3.12", "3.14"))
 MANAGED = Environment("managed-3.9", ("3.9",))
+STANDINS = Environment("standins", MAIN.versions)
 
 
 def ensure(environment: Environment) -> Path:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import collection
-from .environments import CORE_2_16, CORE_2_21, GALAXY, LINT, MAIN, MANAGED, Environment, ensure, set_up_main
+from .environments import CORE_2_16, CORE_2_21, GALAXY, LINT, MAIN, MANAGED, STANDINS, Environment, ensure, set_up_main
 from .places import CACHE, LOGS, ROOT
 from .processes import run
 from .report import Count, judge, read_junit
@@ -24,6 +24,7 @@ PACKAGE_SECONDS = 600.0
 UNIT_SECONDS = 600.0
 LAB_UP_SECONDS = 1200.0
 LAB_DOWN_SECONDS = 180.0
+STANDINS_SECONDS = 600.0
 INTEGRATION_SECONDS = 2100.0
 
 LAB = ROOT / "tests" / "lab" / "lab.py"
@@ -203,14 +204,15 @@ def galaxy_importer(log: Path) -> Count:
 
 
 def integration(keep_lab: bool, log: Path) -> Count:
-    """Start the lab, run the integration tests against it, and leave nothing running unless `keep_lab` says so."""
+    """Start the lab, run the tests of its stand-ins and the integration tests, and leave nothing running unless `keep_lab` says so."""
     python = set_up_main() / "bin" / "python"
     environment = collection.settings(python.parents[1]) | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
     lab = functools.partial(run, log=log, cwd=ROOT, environment=environment, keep_children=True)
     try:
         if lab([python, LAB, "up", "--hosts", os.environ.get("HOSTS", "1")], seconds=LAB_UP_SECONDS) != 0:
             return Count(failed=1)
-        count = pytest(MAIN, [ROOT / "tests" / "integration"], log, INTEGRATION_SECONDS)
+        count = pytest(STANDINS, [ROOT / "tests" / "lab" / "standins"], log, STANDINS_SECONDS)
+        count.add(pytest(MAIN, [ROOT / "tests" / "integration"], log, INTEGRATION_SECONDS))
     finally:
         down = 0 if keep_lab else lab([python, LAB, "down", "--engine"], seconds=LAB_DOWN_SECONDS)
     return judge(count, down)

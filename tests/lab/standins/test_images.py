@@ -4,25 +4,28 @@
 
 """Drive the images themselves: backend and frontend on the lab's MongoDB and Redis, no lab hosts.
 
-    python3 -m venv .cache/standins
-    .cache/standins/bin/pip install pytest requests toucan-client websockets
-    .cache/standins/bin/python -m pytest tests/lab/standins/test_images.py
+    python3 tests/run.py --keep-lab integration
+    .cache/environments/standins-*/bin/python -m pytest tests/lab/standins
 
-Needs an engine on this machine with the images of build.py and the lab's ``toucan-lab/mongodb``, ``redis``
-and ``browser``. ``STANDINS_PREFIX`` is the prefix the images were built with. `toucan-client` is the
-vendor's own client, so the API is looked at by someone who did not write it.
+The first makes the environment and the images, and runs these tests too; the second runs them alone, as often as wanted.
+``STANDINS_PREFIX`` is the prefix the images were built with. `toucan-client` is the vendor's own client, so the API is
+looked at by someone who did not write it.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
+import signal
 import subprocess
+import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -30,6 +33,9 @@ import requests
 from toucan_client import ToucanClient
 from websockets.sync.client import connect
 
+LAB = Path(__file__).resolve().parents[1] / "lab.py"
+#: What `lab.py down` knows the lab's containers and networks by; these tests remove theirs themselves, unless they are killed.
+LABEL = ("--label", "test.lab.toucan=standins")
 PREFIX = os.environ.get("STANDINS_PREFIX", "registry.lab.test:5000")
 REPOSITORIES = {"a": "toucantoco", "b": "toucantoco-b"}
 ORIGIN = "https://app.lab.test"
@@ -47,11 +53,12 @@ def docker(*arguments: str) -> str:
     return result.stdout + result.stderr
 
 
-def lab_image(name: str) -> str:
-    """The newest image ``toucan-lab/<name>``."""
-    images = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", f"toucan-lab/{name}").split()
-    assert images, f"there is no image toucan-lab/{name}; make it with tests/lab/lab.py images"
-    return images[0]
+@functools.cache
+def lab_images() -> dict[str, str]:
+    """Full name by layer of those images of the lab that are needed here; what is missing is built."""
+    layers = [item for layer in ("mongodb", "redis", "browser") for item in ("--layer", layer)]
+    done = subprocess.run([sys.executable, LAB, "images", *layers], check=True, stdout=subprocess.PIPE, text=True)
+    return dict(line.split("\t") for line in done.stdout.splitlines() if "\t" in line)
 
 
 @dataclass
@@ -85,10 +92,11 @@ class Stack:
 
     def run(self, service: str, image: str, *options: str, command: tuple[str, ...] = ()) -> Container:
         """Start a container that answers to the name ``service``."""
-        name = f"{self.network}-{service}-{len(self.containers)}"
+        name = f"{self.network}-{service}-{uuid.uuid4().hex[:8]}"
         network = ["--network", self.network, "--network-alias", service]
-        docker("run", "-d", "--name", name, *network, *options, image, *command)
+        # Noted first: a container that does not start has been created all the same.
         self.containers.append(name)
+        docker("run", "-d", "--name", name, *LABEL, *network, *options, image, *command)
         return Container(name)
 
     def product(self, service: str, version: str) -> str:
@@ -162,20 +170,40 @@ def _answers(url: str) -> bool:
 
 
 def new_stack(dialect: str, storage: Path) -> Iterator[Stack]:
-    """A stack's network with MongoDB and Redis; removed in the end."""
+    """A stack's network with MongoDB and Redis; removed in the end, with all that was stored."""
     stack = Stack(dialect, f"standins-{uuid.uuid4().hex[:8]}", storage)
-    docker("network", "create", stack.network)
+    docker("network", "create", *LABEL, stack.network)
     try:
         login = (f"MONGO_INITDB_ROOT_USERNAME={MONGODB_USER}", f"MONGO_INITDB_ROOT_PASSWORD={MONGODB_PASSWORD}")
         mongodb_options = [item for variable in login for item in ("-e", variable)] if dialect == "b" else []
-        stack.run("mongo", lab_image("mongodb"), *mongodb_options)
+        stack.run("mongo", lab_images()["mongodb"], *mongodb_options)
         redis_command = ("redis-server", "--requirepass", REDIS_PASSWORD) if dialect == "b" else ()
-        stack.run("redis", lab_image("redis"), command=redis_command)
+        stack.run("redis", lab_images()["redis"], command=redis_command)
         yield stack
     finally:
-        for name in stack.containers:
-            docker("rm", "-fv", name)
+        docker("rm", "-fv", *stack.containers)
         docker("network", "rm", stack.network)
+        empty(storage)
+
+
+def empty(storage: Path) -> None:
+    """Remove what backends stored: as users of theirs, so from inside a container."""
+    docker("run", "--rm", *LABEL, "-v", f"{storage}:/storage", "--entrypoint", "find", lab_images()["redis"], "/storage", "-mindepth", "1", "-delete")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def removal_when_terminated() -> Iterator[None]:
+    """A terminated run ends like an interrupted one: what it started is removed on the way out."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
+    """The slow release on data of its own, started before all else so that its long migration passes beside the other tests."""
+    for stack in new_stack("a", tmp_path_factory.mktemp("slow")):
+        yield stack.backend("v101.1.3")
 
 
 @pytest.fixture(scope="module", params=["a", "b"])
@@ -185,7 +213,7 @@ def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture
-def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stack]:
+def fresh(tmp_path: Path) -> Iterator[Stack]:
     """An empty MongoDB and Redis, dialect a."""
     yield from new_stack("a", tmp_path)
 
@@ -416,37 +444,42 @@ def test_frontend_with_a_mounted_parameter_file(stack: Stack, tmp_path: Path) ->
     stack.remove(frontend)
 
 
-# What a person does: open the page, log in, read it. Prints the text of each element by id.
-VISIT = """
+# What a person does on each page: open it, log in, read it. Prints the text of each element by id, a line a page.
+VISITS = """
 import json, sys
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
-page, password = sys.argv[1:]
 options = webdriver.ChromeOptions()
 for option in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
     options.add_argument(option)
 with webdriver.Chrome(options=options, service=webdriver.ChromeService("/usr/bin/chromedriver")) as browser:
-    browser.get(page)
-    text = lambda name: browser.find_element(By.ID, name).text
-    browser.find_element(By.ID, "username").send_keys("toucantoco")
-    browser.find_element(By.ID, "password").send_keys(password)
-    browser.find_element(By.ID, "login").click()
-    done = lambda _: text("error") or (text("apps") and text("ws") != "connecting" and "backend" in text("version"))
-    WebDriverWait(browser, 20).until(done)
-    print(json.dumps({name: text(name) for name in ("who", "apps", "ws", "version", "version-warning", "error")}))
+    for page, password in json.load(sys.stdin):
+        browser.get(page)
+        text = lambda name: browser.find_element(By.ID, name).text
+        browser.find_element(By.ID, "username").send_keys("toucantoco")
+        browser.find_element(By.ID, "password").send_keys(password)
+        browser.find_element(By.ID, "login").click()
+        done = lambda _: text("error") or (text("apps") and text("ws") != "connecting" and "backend" in text("version"))
+        WebDriverWait(browser, 20).until(done)
+        print(json.dumps({name: text(name) for name in ("who", "apps", "ws", "version", "version-warning", "error")}))
 """
 
 
-def visit(stack: Stack, frontend_version: str, password: str) -> dict[str, str]:
-    """What the page of a new frontend shows in a browser after a login."""
-    api = ["-e", "API_BASEROUTE=http://page-api"]
-    frontend = stack.run("frontend", stack.product("frontend", frontend_version), *api)
-    url = wait_until_it_answers(frontend)
-    browser = ("run", "--rm", "--network", stack.network, lab_image("browser"), "python3", "-c", VISIT)
-    shown = docker(*browser, url, password)
-    stack.remove(frontend)
-    return json.loads(shown.splitlines()[0])
+def visit(stack: Stack, *visits: tuple[str, str]) -> list[dict[str, str]]:
+    """What the page of a new frontend shows in a browser after a login, for each version and password."""
+    frontends = [stack.run("frontend", stack.product("frontend", version), "-e", "API_BASEROUTE=http://page-api") for version, dummy in visits]
+    pages = [(wait_until_it_answers(frontend), password) for frontend, (dummy, password) in zip(frontends, visits)]
+    browser = Container(f"{stack.network}-browser")
+    stack.containers.append(browser.name)
+    options = ["--name", browser.name, "--network", stack.network, *LABEL]
+    command = ["docker", "run", "-i", *options, lab_images()["browser"], "python3", "-c", VISITS]
+    done = subprocess.run(command, input=json.dumps(pages), check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    stack.remove(browser)
+    for frontend in frontends:
+        stack.remove(frontend)
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def test_the_page_in_a_browser(stack: Stack) -> None:
@@ -455,7 +488,8 @@ def test_the_page_in_a_browser(stack: Stack) -> None:
     admin = bearer(url, "toucantoco", stack.password)
     requests.post(f"{url}/small-apps", json={"name": "On The Page"}, headers=admin, timeout=10)
 
-    shown = visit(stack, "v101.0.0", stack.password)
+    good, wrong = stack.password, "wrong"
+    shown, other_major, refused = visit(stack, ("v101.0.0", good), ("v100.1.0", good), ("v101.1.0", wrong))
     assert "On The Page" in shown.pop("apps").splitlines()
     assert shown == {
         "who": "toucantoco (SUPER_ADMIN)",
@@ -464,9 +498,7 @@ def test_the_page_in_a_browser(stack: Stack) -> None:
         "version-warning": "",
         "error": "",
     }
-    other_major = visit(stack, "v100.1.0", stack.password)
     assert other_major["version-warning"] == "frontend v100.1.0 and backend v101.1.0 do not fit together"
-    refused = visit(stack, "v101.1.0", "wrong")
     assert refused["error"] == "/login: 401 Login failed. Invalid username or password"
     stack.remove(backend)
 
@@ -488,10 +520,11 @@ def test_without_the_inner_nginx_it_listens_on_5000(stack: Stack) -> None:
     stack.remove(bare)
 
 
-def test_without_a_secret_it_says_so(fresh: Stack) -> None:
-    backend = fresh.backend(TOUCAN_DB_ENCRYPTION_SECRET="")
+def test_without_a_secret_it_says_so(stack: Stack) -> None:
+    backend = stack.backend(TOUCAN_DB_ENCRYPTION_SECRET="")
     assert backend.wait_for_exit() == 1
     assert "TOUCAN_DB_ENCRYPTION_SECRET is not set" in backend.logs()
+    stack.remove(backend)
 
 
 def test_upgrade_downgrade_and_broken_migration(fresh: Stack) -> None:
@@ -518,9 +551,15 @@ def test_upgrade_downgrade_and_broken_migration(fresh: Stack) -> None:
     assert user["auth_type"] == "local_set_by_admin"
 
 
-def test_slow_release_answers_after_its_migration(fresh: Stack) -> None:
-    started = time.monotonic()
-    slow = fresh.backend("v101.1.3")
+def test_slow_release_answers_after_its_migration(slow: Container) -> None:
     url = wait_until_it_answers(slow)
-    assert time.monotonic() - started > 25
     assert requests.get(url, timeout=5).json() == {"status": "OK", "version": "v101.1.3"}
+    lines = [json.loads(line) for line in slow.logs().splitlines()]
+    migrating = dates(line for line in lines if line["output.message"] == "a long migration runs")
+    serving = dates(line for line in lines if line["output.module"].startswith("gunicorn"))
+    assert serving[0] - migrating[0] >= timedelta(seconds=25)
+
+
+def dates(lines: Iterable[dict[str, str]]) -> list[datetime]:
+    """When lines of a log were written."""
+    return [datetime.fromisoformat(line["date"]) for line in lines]

@@ -140,7 +140,8 @@ def lab_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     monkeypatch.setattr(stages, "LAB", lab)
     monkeypatch.setattr(stages, "set_up_main", lambda: Path(sys.executable).parents[1])
-    monkeypatch.setattr(stages, "pytest", lambda *arguments: Count(passed=2))
+    suites = {"standins": Count(passed=1), "integration": Count(passed=2)}
+    monkeypatch.setattr(stages, "pytest", lambda environment, targets, log, seconds: suites[targets[0].name])
     monkeypatch.delenv("HOSTS", raising=False)
     return calls
 
@@ -148,10 +149,10 @@ def lab_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("keep_lab", "failing", "calls", "count"),
     [
-        (False, None, ["up --hosts 1", "down --engine"], Count(passed=2)),
-        (True, None, ["up --hosts 1"], Count(passed=2)),
+        (False, None, ["up --hosts 1", "down --engine"], Count(passed=3)),
+        (True, None, ["up --hosts 1"], Count(passed=3)),
         (False, "up", ["up --hosts 1", "down --engine"], Count(failed=1)),
-        (False, "down", ["up --hosts 1", "down --engine"], Count(passed=2, failed=1)),
+        (False, "down", ["up --hosts 1", "down --engine"], Count(passed=3, failed=1)),
     ],
 )
 def test_the_lab_is_taken_down_whatever_happened(

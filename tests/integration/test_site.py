@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+from pathlib import Path
 
 import pytest
 
 from labrun.hosts import CONTAINERS, ENGINE, LISTING, Host, fresh_host, user_shell
+from labrun.user import BACKEND, FRONTEND, curl
+from toolchain.environments import CORE_2_16, CORE_2_21, Environment, ensure
 
 #: Aims of the project; what was measured stands in the benches.
 TASKS_OF_A_SECOND_RUN = 60
@@ -41,6 +45,18 @@ PY
 @pytest.fixture(scope="module")
 def host() -> Host:
     return fresh_host("host1", "bare")
+
+
+def ansible_of(environment: Environment) -> Path:
+    """Folder of the programs of another ansible-core than the main one; a machine without a Python for it skips the test."""
+    missing = environment.missing()
+    if missing:
+        pytest.skip(missing)
+    folder = ensure(environment) / "bin"
+    version = subprocess.run([folder / "ansible-playbook", "--version"], stdout=subprocess.PIPE, check=True).stdout.decode()
+    # Named like `core-2.16`; otherwise the test would be of the main version once more.
+    assert version.startswith(f"ansible-playbook [{environment.name.replace('-', ' ')}."), version
+    return folder
 
 
 def picture(host: Host) -> set[str]:
@@ -105,6 +121,18 @@ def test_check_mode_on_the_deployed_host_changes_nothing(host: Host) -> None:
     assert database_hash(host) == hashed
 
 
+@pytest.mark.parametrize("environment", [CORE_2_16, CORE_2_21], ids=lambda environment: environment.name)
+def test_another_ansible_core_finds_nothing_to_change_and_foresees_the_same(host: Host, environment: Environment) -> None:
+    ansible = ansible_of(environment)
+    before = picture(host)
+    run = host.site("--diff", ansible=ansible).unchanged()
+    assert "Services unchanged" in run.text
+    assert "WARNING" not in run.output, run.output
+    foreseen = host.site("--check", "--diff", ansible=ansible, toucan_stack_log_level="DEBUG").succeeded()
+    assert "Services would change: update compose.yaml; recreate service backend" in foreseen.text
+    assert picture(host) ^ before == set()
+
+
 def test_only_what_changed_is_started_anew(host: Host) -> None:
     before = host.containers()
     host.site(toucan_stack_log_level="DEBUG").succeeded()
@@ -117,3 +145,16 @@ def test_the_versions_are_answered_ad_hoc(host: Host) -> None:
     ask = {"name": "Ask", "toucan.selfhosted.toucan_version": {}, "register": "answer"}
     run = host.play([ask, {"name": "Tell", "ansible.builtin.debug": {"var": "answer.summary"}}])
     assert "Frontend v101.1.0 and backend v101.1.0 fit together." in run.succeeded().text
+
+
+def test_the_oldest_ansible_core_brings_a_new_host_to_the_product() -> None:
+    ansible = ansible_of(CORE_2_16)
+    host = fresh_host("host5")
+    assert "create service backend" in host.site("--check", "--diff", ansible=ansible).succeeded().text
+    assert host.containers() == {}
+    run = host.site("--diff", ansible=ansible).succeeded()
+    assert "WARNING" not in run.output, run.output
+    assert curl(host, f"https://{FRONTEND}/tucana-version.txt").strip() == "v101.1.0"
+    assert json.loads(curl(host, f"https://{BACKEND}/")) == {"status": "OK", "version": "v101.1.0"}
+    # What the oldest made, the main one takes for its own.
+    host.site().unchanged()

@@ -168,9 +168,9 @@ class Host:
         task = {"name": "Apply the role", "ansible.builtin.import_role": {"name": f"toucan.selfhosted.{role}"}}
         return self.play([task], *arguments, variables=variables)
 
-    def site(self, *arguments: str, **variables: Any) -> Run:
-        """Run `site.yml` against this host alone, with the lab's product unless `variables` say otherwise."""
-        return self.playbook(ROOT / "playbooks" / "site.yml", *arguments, variables={**site_variables(), **variables})
+    def site(self, *arguments: str, ansible: Path | None = None, **variables: Any) -> Run:
+        """Run `site.yml` against this host alone, with the lab's product unless `variables` say otherwise; `ansible` as of `playbook`."""
+        return self.playbook(ROOT / "playbooks" / "site.yml", *arguments, variables={**site_variables(), **variables}, ansible=ansible)
 
     def _inventory(self) -> dict[str, Any]:
         """The lab's inventory with this host and those beside it: what others are in the middle of does not matter."""

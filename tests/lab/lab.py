@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import fcntl
+import json
 import os
 import shutil
 import sys
@@ -68,6 +69,9 @@ def parse_arguments() -> argparse.Namespace:
     images_parser = add_command(commands, images, "build images that are missing, and show their names")
     images_parser.add_argument("--layer", action="append", choices=layers.LAYERS, help="this layer instead of the core ones")
     add_command(commands, browser, "start the user's browser, built on first use; prints its container")
+    for name, piece in facts.PIECES.items():
+        text = f"start {piece.WHAT}, made on first use; prints as JSON what there is to know"
+        commands.add_parser(name, help=text, description=text).set_defaults(command=start_piece, piece=name)
     add_command(commands, clean, "as down, and remove the lab's images, what its registry holds, and .cache/lab")
     return parser.parse_args()
 
@@ -103,7 +107,7 @@ def up(arguments: argparse.Namespace) -> None:
     pki.ensure()
     ssh.ensure_key()
     containers.ensure_network(SUBNET)
-    containers.ensure_service(NAME_SERVER, "dns", built["dns"], "--ip", DNS_IP)
+    ensure_name_server(built["dns"])
     registry.ensure(built["registry"])
     registry.push_services(built)
     registry.push_standins(built["debian"])
@@ -117,6 +121,11 @@ def up(arguments: argparse.Namespace) -> None:
     say(f"up in {time.monotonic() - started:.0f} s: {', '.join(hosts.names())}; inventory {facts.INVENTORY}")
 
 
+def ensure_name_server(image: str) -> None:
+    """Start the name server of the hosts."""
+    containers.ensure_service(NAME_SERVER, "dns", image, "--ip", DNS_IP)
+
+
 def ensure_client(container: str, kind: str, image: str, *options: str) -> bool:
     """Start a user's machine that trusts the lab's authority; returns whether it was created now."""
     authority = f"{pki.AUTHORITY}:/usr/local/share/ca-certificates/lab-ca.crt:ro"
@@ -128,8 +137,7 @@ def ensure_client(container: str, kind: str, image: str, *options: str) -> bool:
 
 def browser(arguments: argparse.Namespace) -> None:
     """Start the user's browser in a lab that is up; prints the name of its container."""
-    if not containers.is_running(NAME_SERVER):
-        raise LabError("The lab is not up: `lab.py up` starts it.")
+    demand_lab()
     image = layers.provide(["browser"])["browser"]
     # Chromium keeps its pages in shared memory, of which a container has 64 MB unless told.
     if ensure_client(BROWSER, "browser", image, "--shm-size", "512m"):
@@ -137,11 +145,34 @@ def browser(arguments: argparse.Namespace) -> None:
     print(BROWSER)
 
 
+def start_piece(arguments: argparse.Namespace) -> None:
+    """Start a piece that only some tests need in a lab that is up; prints its facts."""
+    demand_lab()
+    piece = facts.PIECES[arguments.piece]
+    built = layers.provide(dict.fromkeys(["dns", *piece.LAYERS]))
+    # A piece may be newer than the lab that is up, and have names of its own.
+    ensure_name_server(built["dns"])
+    piece.ensure(built)
+    facts.write(core_images())
+    print(json.dumps(piece.facts(), indent=2))
+
+
+def demand_lab() -> None:
+    """:raises LabError: if the lab is not up."""
+    if not containers.is_running(NAME_SERVER):
+        raise LabError("The lab is not up: `lab.py up` starts it.")
+
+
+def core_images() -> dict[str, str]:
+    """Layer -> image name of what every lab has."""
+    return {layer: layers.image(layer) for layer in layers.CORE}
+
+
 def down(arguments: argparse.Namespace) -> None:
     """Remove the named hosts, or all containers, the hosts' volumes and the network of the lab."""
     if arguments.host:
         hosts.remove(existing(arguments.host))
-        facts.write({layer: layers.image(layer) for layer in layers.CORE})
+        facts.write(core_images())
     elif engine.answers():
         remove_everything()
     if arguments.engine:

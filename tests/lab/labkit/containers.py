@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from .command import run
 from .engine import docker
 from .names import LABEL, NETWORK
@@ -16,18 +18,19 @@ def ensure_network(subnet: str) -> None:
         docker("network", "create", "--label", LABEL, "--subnet", subnet, NETWORK)
 
 
-def ensure_service(container: str, kind: str, image: str, *options: str) -> bool:
+def ensure_service(container: str, kind: str, image: str, *options: str, command: Sequence[str] = ()) -> bool:
     """Have ``container`` run from ``image`` in the lab's network, anew if it ran from another.
 
+    :param command: in the place of the image's own
     :returns: whether it was created now
     """
     if is_running(container) and image_of(container) == image:
         return False
     if exists(container):
-        docker("rm", "--force", container)
+        docker("rm", "--force", "--volumes", container)
     docker(
         "run", "--detach", "--init", "--name", container, "--hostname", kind, "--label", f"{LABEL}={kind}",
-        "--network", NETWORK, *options, image,
+        "--network", NETWORK, *options, image, *command,
     )
     return True
 

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import json
 
-from . import hosts, pki, registry, ssh
+from . import databases, hosts, pki, registry, ssh
 from .engine import docker
 from .names import BACKEND_NAME, FRONTEND_NAME, LAB_CACHE, NETWORK, REGISTRY, REGISTRY_IP, REGISTRY_USER, host_ip
+
+PIECES = {"databases": databases}
+"""What only some tests need: `lab.py NAME` starts it. Its facts hold beforehand too, as far as they do not need it to run."""
 
 INVENTORY = LAB_CACHE / "inventory.yml"
 VARIABLES = LAB_CACHE / "vars.yml"
@@ -58,6 +61,7 @@ def variables(images: dict[str, str]) -> dict:
             name: {"certificate": str(pki.certificate(name)), "key": str(pki.certificate(name).with_suffix(".key"))}
             for name in ("product", "expired", "other-name", "untrusted")
         },
+        **{f"lab_{name}": piece.facts() for name, piece in PIECES.items()},
         "lab_stray_key": str(pki.FOLDER / "stray.key"),
         "lab_ssh_config": str(ssh.CONFIG),
         "lab_hosts": hosts.names(),

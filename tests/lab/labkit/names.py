@@ -11,7 +11,8 @@ CHECKOUT = Path(__file__).resolve().parents[3]
 LAB_SOURCE = CHECKOUT / "tests" / "lab"
 RECIPES = LAB_SOURCE / "images"
 STANDINS = LAB_SOURCE / "standins"
-LAB_CACHE = CHECKOUT / ".cache" / "lab"
+# Resolved, as several checkouts may share one lab: what is written of it must hold when one of them is gone.
+LAB_CACHE = (CHECKOUT / ".cache" / "lab").resolve()
 
 NETWORK = "toucan-lab"
 # Away from Docker's own default pools (172.16/12, 192.168/16), which the engines nested in the hosts use.
@@ -21,12 +22,19 @@ REGISTRY_IP = "10.219.0.5"
 HOST_IP_TEMPLATE = "10.219.0.{}"
 FIRST_HOST_IP = 11
 MAX_HOSTS = 60
+# Pieces that only some tests ask for, beyond the addresses of all hosts.
+MONGODB_IP = "10.219.0.201"
+REDIS_IP = "10.219.0.202"
 
 REGISTRY_NAME = "registry.lab.test"
 REGISTRY = f"{REGISTRY_NAME}:5000"
 REGISTRY_USER = "robot"
 FRONTEND_NAME = "app.lab.test"
 BACKEND_NAME = "api.lab.test"
+MONGODB_NAME = "mongodb.lab.test"
+CLUSTER_NAME = "cluster.lab.test"
+"""Has no address, only an SRV record of MongoDB and a TXT record with its options; both stand in images/dns."""
+REDIS_NAME = "redis.lab.test"
 
 IMAGE_REPOSITORY = "toucan-lab"
 LABEL = "test.lab.toucan"

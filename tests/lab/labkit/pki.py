@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .command import run
-from .names import BACKEND_NAME, FRONTEND_NAME, LAB_CACHE, REGISTRY_NAME
+from .names import BACKEND_NAME, FRONTEND_NAME, LAB_CACHE, MONGODB_NAME, REDIS_NAME, REGISTRY_NAME
 
 FOLDER = LAB_CACHE / "pki"
 AUTHORITY = FOLDER / "ca.crt"
 AUTHORITY_KEY = FOLDER / "ca.key"
+DATABASES_AUTHORITY = FOLDER / "databases-ca.crt"
+"""Of the databases that are not the lab's own: nothing else of the lab is signed by it, nor they by the lab's authority."""
 
 PRODUCT_NAMES = (FRONTEND_NAME, BACKEND_NAME)
 
@@ -42,6 +44,27 @@ def ensure() -> None:
         _issue("untrusted", PRODUCT_NAMES, authority=FOLDER / "untrusted-ca.crt")
     if not (FOLDER / "stray.key").exists():
         _make_key(FOLDER / "stray.key")
+
+
+def ensure_databases() -> None:
+    """Make the authority and the certificates of the external databases, as far as they are missing."""
+    FOLDER.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not DATABASES_AUTHORITY.exists():
+        _make_authority(DATABASES_AUTHORITY, DATABASES_AUTHORITY.with_suffix(".key"), "Database team CA")
+    _issue("mongodb", (MONGODB_NAME,), authority=DATABASES_AUTHORITY)
+    _issue("redis", (REDIS_NAME,), authority=DATABASES_AUTHORITY)
+
+
+def key_and_certificate(name: str) -> Path:
+    """One file with the key and certificate ``name``, readable by whatever user a server in a container becomes.
+
+    The folder keeps everybody else of this machine out.
+    """
+    place = FOLDER / f"{name}.pem"
+    if not place.exists():
+        place.write_text(certificate(name).with_suffix(".key").read_text() + certificate(name).read_text())
+        place.chmod(0o444)
+    return place
 
 
 def _make_key(place: Path) -> None:

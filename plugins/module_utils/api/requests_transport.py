@@ -1,7 +1,10 @@
 # Copyright: (c) 2026, toucan.selfhosted contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A transport made of requests: keeps connections open between requests. Import it only where requests is known to be there."""
+"""A transport made of requests: keeps connections open between requests. Import it only where requests is known to be there.
+
+For what asks one server many times: the backend's small apps and settings, of which backup and migration read up to a thousand.
+"""
 
 from __future__ import annotations
 

@@ -81,17 +81,6 @@ def check_ca_bundle(bundle_pem: bytes, now: datetime, path: str = "the CA file")
     return len(valid)
 
 
-def check_trusted(chain: Sequence[Any], bundle: Sequence[Any], path: str, bundle_path: str) -> None:
-    """:raises Failure: when no certificate of ``bundle`` is, or signed, one of ``chain``."""
-    if any(certificate in bundle or any(_is_signed_by(certificate, authority) for authority in bundle) for certificate in chain):
-        return
-    raise Failure(
-        f"{path} is signed by {chain[-1].issuer.rfc4514_string()}, which is not in {bundle_path}",
-        "add that CA's certificate there, or the missing intermediate ones to the chain",
-        subject=path,
-    )
-
-
 def certificates_alone(pem: bytes, path: str) -> bytes:
     """The certificates of a PEM file and nothing else: a combined file holds the key, too. :raises Failure: when there is none."""
     blocks = _CERTIFICATE.findall(pem)

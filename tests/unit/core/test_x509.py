@@ -19,7 +19,6 @@ from ansible_collections.toucan.selfhosted.plugins.module_utils.core.x509 import
     check_ca_bundle,
     check_names,
     check_server_certificate,
-    check_trusted,
     covered_names,
     days_left,
     load_certificates,
@@ -273,21 +272,6 @@ def test_bundle_without_a_valid_authority() -> None:
 def test_empty_bundle() -> None:
     with pytest.raises(Failure, match="ca.pem holds no certificate in PEM form"):
         check_ca_bundle(b"", NOW, "ca.pem")
-
-
-@pytest.mark.parametrize(
-    ("chain", "bundle"), [([SERVER, MIDDLE], [ROOT]), ([SERVER], [MIDDLE]), ([SERVER, MIDDLE, ROOT], [STRANGER, ROOT]), ([STRANGER], [STRANGER])]
-)
-def test_trusted_chains(chain: list[Pair], bundle: list[Pair]) -> None:
-    check_trusted([pair.certificate for pair in chain], [pair.certificate for pair in bundle], "tls.crt", "ca.pem")
-
-
-@pytest.mark.parametrize(("chain", "bundle"), [([SERVER], [ROOT]), ([SERVER, MIDDLE], [STRANGER]), ([SERVER], [issue("middle", ca=True)])])
-def test_chain_that_leads_nowhere(chain: list[Pair], bundle: list[Pair]) -> None:
-    with pytest.raises(
-        Failure, match="tls.crt is signed by CN=(middle|root), which is not in ca.pem; add that CA's certificate there, or the missing intermediate"
-    ):
-        check_trusted([pair.certificate for pair in chain], [pair.certificate for pair in bundle], "tls.crt", "ca.pem")
 
 
 @pytest.mark.parametrize("load", [load_certificates, load_key])

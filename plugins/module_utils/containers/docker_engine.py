@@ -17,7 +17,8 @@ from ..core.errors import Failure
 try:
     import docker
     from docker.errors import APIError, DockerException, ImageNotFound, NotFound
-    from requests.exceptions import RequestException
+    from requests.exceptions import HTTPError, RequestException
+    from urllib3.exceptions import HTTPError as BrokenAnswer
 except ImportError:
     docker = None
 
@@ -197,10 +198,25 @@ def _container(detail: Mapping[str, Any]) -> Container:
 
 
 @contextlib.contextmanager
+def _sdk_errors() -> Iterator[None]:
+    """Make the SDK's own errors of what it lets through."""
+    try:
+        yield
+    except BrokenAnswer as error:  # urllib3's, from an answer that breaks off while it is read piece by piece
+        raise DockerException(str(error)) from error
+    except (KeyError, TypeError) as error:  # from the SDK's search for a message in an error that has none
+        refused = error.__context__
+        if not isinstance(refused, HTTPError):
+            raise
+        raise DockerException(str(refused)) from error
+
+
+@contextlib.contextmanager
 def _told(attempt: str) -> Iterator[None]:
     """Turn the SDK's errors into the collection's."""
     try:
-        yield
+        with _sdk_errors():
+            yield
     except (DockerException, RequestException) as error:
         raise Failure(
             f"{attempt} failed: {_explanation(error)}", "see that the Docker engine runs (`systemctl status docker`)", answer=_explanation(error)
@@ -212,7 +228,8 @@ def _told_of_registry(reference: str, registry: str, credentials: Credentials) -
     """As ``_told``, for a request the engine passes on to a registry."""
     where = registry or "the engine's default registry"
     try:
-        yield
+        with _sdk_errors():
+            yield
     except (DockerException, RequestException) as error:
         answer = _explanation(error)
         raise Failure(*_registry_sentence(answer.lower(), reference, where, credentials, answer), subject=reference, answer=answer) from error

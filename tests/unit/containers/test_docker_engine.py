@@ -38,6 +38,10 @@ class Events(tuple[bytes, ...]):
     """An answer that comes piece by piece."""
 
 
+class Broken(Events):
+    """One that breaks off in the middle of a piece."""
+
+
 class Engine:
     """A Docker engine that answers what it is told to: `answers` goes from method and path (without version and query) to status and body."""
 
@@ -62,6 +66,10 @@ class Engine:
                     self.end_headers()
                     for event in (*content, b""):
                         self.wfile.write(b"%x\r\n%b\r\n" % (len(event), event))
+                        if isinstance(content, Broken):
+                            self.wfile.write(b"ff\r\n{")
+                            self.close_connection = True
+                            return
                 else:
                     raw = content if isinstance(content, bytes) else json.dumps(content).encode()
                     self.send_header("Content-Length", str(len(raw)))
@@ -255,6 +263,30 @@ def test_a_pull_that_breaks_off_is_told(engine: Engine, docker: DockerEngine) ->
     with pytest.raises(Failure, match=f"did not give {NAME}:v1: no space left on device"):
         docker.pull(NAME, "v1", DIGEST, ROBOT, REGISTRY)
     assert not [request for request in engine.requests if request.path.endswith("/tag")]
+
+
+def test_a_pull_whose_connection_breaks_is_told(engine: Engine, docker: DockerEngine) -> None:
+    engine.answers["POST /images/create"] = (200, Broken([b'{"status":"Pulling"}\r\n']))
+    with pytest.raises(Failure, match=f"Registry {REGISTRY} did not give {NAME}:v1: .*(IncompleteRead|prematurely).*; see that this host reaches the registry"):
+        docker.pull(NAME, "v1", DIGEST, ROBOT, REGISTRY)
+    assert not [request for request in engine.requests if request.path.endswith("/tag")]
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>bad gateway</html>", {}, {"error": "x"}, [], "text", {"message": None}])
+@pytest.mark.parametrize("status", [404, 500])
+def test_an_error_without_a_message_is_told(engine: Engine, docker: DockerEngine, status: int, body: Any) -> None:
+    engine.answers["POST /images/create"] = engine.answers["POST /containers/id1/unpause"] = (status, body)
+    with pytest.raises(Failure, match=f"^Registry {REGISTRY} (did not give|has no image) {NAME}:v1") as caught:
+        docker.pull(NAME, "v1", DIGEST, ROBOT, REGISTRY)
+    assert caught.value.answer
+    with pytest.raises(Failure, match=f"^Unpausing container id1 failed: .*({status}|bad gateway).*; see that the Docker engine runs"):
+        docker.unpause("id1")
+
+
+def test_a_mistake_of_our_own_is_no_failure_of_the_engine(docker: DockerEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(docker._client.api, "unpause", lambda container: {}[container])
+    with pytest.raises(KeyError):
+        docker.unpause("id1")
 
 
 # -- throw-away containers ------------------------------------------------------------------------------------------------------------

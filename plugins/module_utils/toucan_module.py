@@ -64,6 +64,19 @@ class ToucanModule(AnsibleModule):
         self._invocation = {"invocation": {"module_args": shown}}
         self.no_log_values = to_blank(self.no_log_values, shown)
 
+    def _log_invocation(self) -> None:
+        """Tell the system's log what the module was called with but for the secrets.
+
+        Ansible blanks their texts in what it prints of an option with suboptions, where a backslash or a quote stands escaped: such a secret
+        would be read in the log.
+        """
+        given = self.params
+        self.params = without_secrets(self.argument_spec, given)
+        try:
+            super()._log_invocation()
+        finally:
+            self.params = given
+
     def exit_json(self, **result: Any) -> NoReturn:
         """End the module, saying what it was called with but for the secrets."""
         super().exit_json(**{**self._invocation, **result})

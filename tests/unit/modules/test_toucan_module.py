@@ -122,3 +122,21 @@ def test_arguments_that_a_pipe_does_not_hold_are_refused(state_path: str, excess
     if excess:
         told = f"hold 61441 bytes, more than the 61440 that can be handed to {python_beside(state_path)}; give big inputs as files."
         assert str(caught.value).endswith(told)
+
+
+# -- the system's log -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("secret", ["pa\\ss\"wo'rd", "line\nbreak\ttab", "h\N{SNOWMAN}llo\x07", "plain-password"])
+def test_the_systems_log_gets_no_secret_however_python_spells_it(secret: str) -> None:
+    params = {"name": "toucan", "secret_env": {"WORD": secret}, "registry": {"username": "robot", "password": secret}, "logins": [{"token": secret}]}
+    module = LooseModule(**params)
+    module.argument_spec, module.aliases, module.no_log_values = SPEC, {}, {secret}
+    logged: list[str] = []
+    module.log = lambda msg, log_args=None: logged.extend([msg, str(log_args)])
+    module._log_invocation()
+    for text in logged:
+        assert "robot" in text and "toucan" in text
+        assert [spelling for spelling in (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1]) if spelling in text] == []
+    assert len(logged) == 2
+    assert module.params == params

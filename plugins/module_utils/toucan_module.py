@@ -18,6 +18,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.respawn import has_respawned, respawn_module
 
 from .core.errors import Failure
+from .core.lock import Lock
 from .core.plan import Engine, execute
 from .core.state import DEFAULT_PATH, read_state
 
@@ -89,10 +90,14 @@ class ToucanModule(AnsibleModule):
         """End the module with the failure's sentence and its parts."""
         self.fail_json(msg=str(failure), failure=failure.facts())
 
-    def run_engine(self, engine: Engine) -> NoReturn:
-        """Observe, plan, and outside check mode apply and verify; then end the module."""
+    def run_engine(self, engine: Engine, lock: str = "") -> NoReturn:
+        """Observe, plan, and outside check mode apply and verify; then end the module.
+
+        :param lock: file that keeps apart the runs that name it, from the first look to the last, for up to option ``lock_timeout``; a run in
+            check mode waits for one that changes something, so that its plan is true, and for no other. Without it nothing is kept apart.
+        """
         try:
-            result = execute(engine, self.check_mode)
+            result = self._execute_alone(engine, lock) if lock else execute(engine, self.check_mode)
         except Failure as failure:
             # A log tail or an answer may quote what the engine read on this host, which Ansible knows nothing of.
             self.no_log_values = self.no_log_values | to_blank(getattr(engine, "secret_values", list)(), {})
@@ -102,6 +107,13 @@ class ToucanModule(AnsibleModule):
         if not self._diff:
             result.pop("diff")
         self.exit_json(**result)
+
+    def _execute_alone(self, engine: Engine, path: str) -> dict[str, Any]:
+        # A task may call the module by its short name or its full one.
+        with Lock(path, self._name.rpartition(".")[2], self.params["lock_timeout"], shared=self.check_mode) as lock:
+            if lock.waited:
+                self.warn(f"Waited {lock.waited:.0f} s for {lock.waited_for or 'another run on this host'}.")
+            return execute(engine, self.check_mode)
 
     def state(self) -> dict[str, Any]:
         """The host's state file, empty on a host without one."""

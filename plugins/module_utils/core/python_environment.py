@@ -15,7 +15,6 @@ Places, for an environment at ``/opt/toucan/venv``::
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import glob
 import json
 import os
@@ -31,6 +30,7 @@ from urllib.parse import urlsplit
 from .distribution import PACKAGE, content_hash, unpack, write_package
 from .errors import Failure
 from .files import json_bytes, read_json, write_atomic
+from .lock import Lock
 from .plan import Step
 from .requirements import canonical_name, requirements_for, requirements_hash
 
@@ -246,12 +246,9 @@ class EnvironmentEngine:
 
     def _claim_store(self) -> None:
         os.makedirs(self.store, mode=0o755, exist_ok=True)
-        # Held open on purpose: the lock lasts as long as the engine, and dies with its process.
-        self._lock = open(os.path.join(self.store, ".lock"), "w", encoding="ascii")  # noqa: SIM115
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise Failure(f"Another run is building {self.path} at this moment", "wait for it and run the role again", subject=self.path) from error
+        # Never released: it covers all steps from here on, and ends with the engine or its process.
+        self._lock = Lock(os.path.join(self.store, ".lock"), f"Building {self.path}")
+        self._lock.acquire()
 
     def _run(self, command: Sequence[str], attempt: str, remedy: str = "", extra_environment: Optional[Mapping[str, str]] = None) -> None:
         # Variables of an environment or interpreter that runs this module must not lead the new one astray.

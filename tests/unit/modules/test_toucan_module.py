@@ -1,17 +1,20 @@
 # Copyright: (c) 2026, toucan.selfhosted contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a module shows of its parameters, which texts it blanks in its results, and how it gets at its libraries."""
+"""What a module shows of its parameters, which texts it blanks in its results, how it gets at its libraries, and for whom it waits."""
 
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 from ansible_collections.toucan.selfhosted.plugins.module_utils import toucan_module
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors import Failure
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.lock import Lock
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.plan import Step
 from ansible_collections.toucan.selfhosted.plugins.module_utils.toucan_module import ToucanModule, to_blank, without_secrets
 
 HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
@@ -140,3 +143,110 @@ def test_the_systems_log_gets_no_secret_however_python_spells_it(secret: str) ->
         assert [spelling for spelling in (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1]) if spelling in text] == []
     assert len(logged) == 2
     assert module.params == params
+
+
+# -- the lock -------------------------------------------------------------------------------------------------------------
+
+
+class Exit(Exception):
+    """The result a module ended with, as the argument."""
+
+
+class EndingModule(LooseModule):
+    """A module whose end is raised and whose warnings are kept."""
+
+    def __init__(self, check_mode: bool = False, **params: Any) -> None:
+        super().__init__(check_mode, **params)
+        self.warned: list[str] = []
+        self.no_log_values = set()
+        self._diff = False
+
+    def warn(self, warning: str) -> None:
+        self.warned.append(warning)
+
+    def exit_json(self, **result: Any) -> NoReturn:
+        raise Exit(result)
+
+
+class Lamp:
+    """An engine that lights a lamp, and says who held the lock at each of its stages."""
+
+    def __init__(self, lamp: Path, lock: Path) -> None:
+        self.lamp, self.lock = lamp, lock
+        self.held: list[bool] = []
+        self.told: list[str] = []
+
+    def observe(self) -> bool:
+        return self._noted(self.lamp.exists())
+
+    def plan(self, observed: bool) -> list[Step]:
+        return self._noted([] if observed else [Step("lamp", "light", "lamp")])
+
+    def apply(self, step: Step) -> None:
+        self._noted(self.lamp.touch())
+
+    def report(self, observed: bool, applied: bool) -> dict[str, Any]:
+        return self._noted({})
+
+    def _noted(self, value: Any) -> Any:
+        try:
+            with Lock(str(self.lock), "probe"):
+                self.held.append(False)
+        except Failure as failure:
+            self.held.append(True)
+            self.told.append(failure.answer)
+        return value
+
+
+def run(module: ToucanModule, lamp: Lamp) -> dict[str, Any]:
+    with pytest.raises(Exit) as ended:
+        module.run_engine(lamp, lock=str(lamp.lock))
+    return ended.value.args[0]
+
+
+def test_the_lock_is_held_from_the_first_look_to_the_last_and_no_longer(tmp_path: Path) -> None:
+    lamp = Lamp(tmp_path / "lamp", tmp_path / "lock")
+    module = EndingModule(lock_timeout=0)
+    module._name = "toucan.selfhosted.toucan_stack"
+    assert run(module, lamp)["changed"]
+    assert lamp.held == [True] * 4
+    assert {told.partition(" of process ")[0] for told in lamp.told} == {"toucan_stack"}
+    assert module.warned == []
+    Lock(str(lamp.lock), "next").acquire()
+
+
+def test_a_run_that_had_to_wait_sees_what_the_other_one_did(tmp_path: Path) -> None:
+    lamp = Lamp(tmp_path / "lamp", tmp_path / "lock")
+    other = Lock(str(lamp.lock), "another module")
+    other.acquire()
+
+    def finish() -> None:
+        lamp.lamp.touch()
+        other.release()
+
+    timer = threading.Timer(0.3, finish)
+    timer.start()
+    module = EndingModule(lock_timeout=30)
+    assert not run(module, lamp)["changed"]
+    timer.join()
+    (warning,) = module.warned
+    assert warning.startswith("Waited ") and " s for another module of process " in warning
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_a_run_that_waited_in_vain_fails_untouched(tmp_path: Path, check_mode: bool) -> None:
+    lamp = Lamp(tmp_path / "lamp", tmp_path / "lock")
+    with (
+        Lock(str(lamp.lock), "another module"),
+        pytest.raises(Failure, match="^toucan_stack cannot run beside another module of process .*did not end within 1 s"),
+    ):
+        EndingModule(check_mode, lock_timeout=1).run_engine(lamp, lock=str(lamp.lock))
+    assert lamp.held == [] and not lamp.lamp.exists()
+
+
+def test_check_mode_leaves_no_lock(tmp_path: Path) -> None:
+    lamp = Lamp(tmp_path / "lamp", tmp_path / "lock")
+    module = EndingModule(check_mode=True, lock_timeout=0)
+    lamp._noted = lambda value: value  # type: ignore[method-assign]
+    assert run(module, lamp)["changed"]
+    assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from labrun.hosts import Host, fresh_host, lab_facts
+from labrun.hosts import Host, fresh_host, lab_facts, user_shell
 from labrun.pieces import lab_piece
 from labrun.vendor import VendorStack, log_in_to_registry
 
@@ -85,3 +85,45 @@ def test_external_databases_want_tls_and_a_password_and_have_an_srv_record(host:
 def test_the_awkward_password_holds_every_character_that_an_uri_reserves() -> None:
     password = lab_piece("databases")["mongodb"]["password"]
     assert set("@:/%?#&+[]$'\"\\ é") <= set(password)
+
+
+CADDYFILE = """
+{{
+    email admin@lab.test
+    acme_ca {directory}
+    acme_ca_root /ca.crt
+    {account}
+}}
+{name} {{
+    tls {{
+        issuer acme {{
+            {challenge}
+        }}
+    }}
+    respond proven
+}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("server", "account", "challenge"),
+    [("", "", "disable_http_challenge"), ("bound_", "acme_eab {{\nkey_id {key_id}\nmac_key {mac_key}\n}}", "disable_tlsalpn_challenge")],
+    ids=["tls-alpn-01", "http-01-with-external-account"],
+)
+def test_pebble_certifies_a_name_of_a_host(host: Host, server: str, account: str, challenge: str) -> None:
+    pebble = lab_piece("pebble")
+    log_in_to_registry(host)
+    host.shell("cat > /root/ca.crt", Path(pebble["ca_file"]).read_bytes())
+    name = f"app.{host.name}.lab.test"
+    directory = pebble[f"{server}directory_url"]
+    caddyfile = CADDYFILE.format(directory=directory, account=account.format(**pebble["eab"]), name=name, challenge=challenge)
+    host.shell("cat > /root/Caddyfile", caddyfile.encode())
+    image = lab_facts()["lab_service_images"]["caddy"]
+    mounts = "-v /root/ca.crt:/ca.crt:ro -v /root/Caddyfile:/etc/caddy/Caddyfile:ro"
+    host.shell(f"docker run -d --name acme-client --network host {mounts} {image}")
+    try:
+        root = Path(pebble[f"{server}root_file"]).read_bytes()
+        answer = user_shell(f"cat > /tmp/acme-root.crt; curl -sS --retry 40 --retry-delay 1 --retry-all-errors --cacert /tmp/acme-root.crt https://{name}/", root)
+    finally:
+        log = host.shell("docker logs acme-client 2>&1; docker rm -f acme-client")
+    assert answer == "proven", log

@@ -14,7 +14,7 @@ from . import ssh
 from .command import LabError, run, say, wait_for
 from .containers import exists, is_running
 from .engine import docker
-from .names import BACKEND_NAME, DNS_IP, FRONTEND_NAME, LABEL, MAX_HOSTS, NETWORK, host_ip
+from .names import DNS_IP, LABEL, MAX_HOSTS, NETWORK, host_ip, host_names
 
 # Every capability but those that reach the machine itself: resource limits (this kind of machine lacks that one), the
 # clock, kernel modules, raw ports and the kernel's log. `--privileged` would keep them.
@@ -85,11 +85,10 @@ def prepare_image(base: str, script: Path, target: str) -> None:
 
 
 def _create(host: str, image: str) -> None:
-    aliases = [FRONTEND_NAME, BACKEND_NAME] if number_of(host) == 1 else []
     docker(
         "run", "--detach", "--name", host, "--hostname", host, "--label", f"{LABEL}=host",
         "--network", NETWORK, "--ip", host_ip(number_of(host)), "--env", f"LAB_DNS={DNS_IP}",
-        *itertools.chain.from_iterable(("--network-alias", alias) for alias in aliases),
+        *itertools.chain.from_iterable(("--network-alias", alias) for alias in host_names(host)),
         # A host that reboots itself comes back; one that cannot boot does not try for ever.
         "--restart", "on-failure:3", *_SANDBOX, "--volume", f"{_docker_volume(host)}:/var/lib/docker", image,
     )

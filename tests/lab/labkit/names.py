@@ -25,6 +25,7 @@ MAX_HOSTS = 60
 # Pieces that only some tests ask for, beyond the addresses of all hosts.
 MONGODB_IP = "10.219.0.201"
 REDIS_IP = "10.219.0.202"
+PEBBLE_IP = "10.219.0.203"
 
 REGISTRY_NAME = "registry.lab.test"
 REGISTRY = f"{REGISTRY_NAME}:5000"
@@ -35,10 +36,17 @@ MONGODB_NAME = "mongodb.lab.test"
 CLUSTER_NAME = "cluster.lab.test"
 """Has no address, only an SRV record of MongoDB and a TXT record with its options; both stand in images/dns."""
 REDIS_NAME = "redis.lab.test"
+PEBBLE_NAME = "pebble.lab.test"
 
 IMAGE_REPOSITORY = "toucan-lab"
 LABEL = "test.lab.toucan"
 """Label on every container, volume and network of the lab; nothing without it is ever removed."""
+
+
+def host_names(host: str) -> list[str]:
+    """Names in the lab's domain that lead to ``host``: its own, and one for a frontend and a backend there."""
+    product = [FRONTEND_NAME, BACKEND_NAME] if host == "host1" else []
+    return [*product, *(f"{prefix}{host}.lab.test" for prefix in ("", "app.", "api."))]
 
 
 def host_ip(number: int) -> str:

@@ -10,13 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .command import run
-from .names import BACKEND_NAME, FRONTEND_NAME, LAB_CACHE, MONGODB_NAME, REDIS_NAME, REGISTRY_NAME
+from .names import BACKEND_NAME, FRONTEND_NAME, LAB_CACHE, MONGODB_NAME, PEBBLE_IP, PEBBLE_NAME, REDIS_NAME, REGISTRY_NAME
 
 FOLDER = LAB_CACHE / "pki"
 AUTHORITY = FOLDER / "ca.crt"
 AUTHORITY_KEY = FOLDER / "ca.key"
 DATABASES_AUTHORITY = FOLDER / "databases-ca.crt"
 """Of the databases that are not the lab's own: nothing else of the lab is signed by it, nor they by the lab's authority."""
+ACME_ROOT = FOLDER / "acme-root.crt"
+ACME_BOUND_ROOT = FOLDER / "acme-bound-root.crt"
+"""Of certificates that the ACME servers issue; the servers make their own."""
 
 PRODUCT_NAMES = (FRONTEND_NAME, BACKEND_NAME)
 
@@ -53,6 +56,11 @@ def ensure_databases() -> None:
         _make_authority(DATABASES_AUTHORITY, DATABASES_AUTHORITY.with_suffix(".key"), "Database team CA")
     _issue("mongodb", (MONGODB_NAME,), authority=DATABASES_AUTHORITY)
     _issue("redis", (REDIS_NAME,), authority=DATABASES_AUTHORITY)
+
+
+def ensure_pebble() -> None:
+    """Make the certificate of the ACME server's own HTTPS if it is missing."""
+    _issue("pebble", (PEBBLE_NAME,), extra_sans=(f"IP:{PEBBLE_IP}",))
 
 
 def key_and_certificate(name: str) -> Path:

@@ -348,7 +348,8 @@ def _ca_pem(path: Optional[str], can_check: bool, now: datetime) -> Optional[str
         raise Failure(f"There is no CA file {path} on this host", "correct `toucan_ca_file`, or run role `toucan_host`, which copies it", subject=path)
     if can_check:
         check_ca_bundle(content, now, path)
-    return content.decode(errors="replace")
+    # People name their certificates in comments, which may be of any alphabet and which OpenSSL reads from files alone.
+    return certificates_alone(content, path).decode(errors="replace")
 
 
 def warn_of_certificate(module: ToucanModule, certificate: GivenCertificate) -> None:

@@ -132,9 +132,10 @@ def handshake_fault(chain_pem: str, key_pem: str, host: str, ca_pem: Optional[st
 
     :param ca_pem: the CA to trust; the system's where it is ``None``.
     :returns: why the client refuses, empty where it accepts.
+    :raises Failure: when ``ca_pem`` cannot be used.
     """
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = ssl.create_default_context(cadata=ca_pem).wrap_bio(to_client, to_server, server_hostname=host)
+    client = _user_context(ca_pem).wrap_bio(to_client, to_server, server_hostname=host)
     try:
         server = _server_context(chain_pem, key_pem).wrap_bio(to_server, to_client, server_side=True)
         while True:
@@ -148,6 +149,17 @@ def handshake_fault(chain_pem: str, key_pem: str, host: str, ca_pem: Optional[st
         return str(error.verify_message)
     except ssl.SSLError as error:
         return str(error.reason)
+
+
+def _user_context(ca_pem: Optional[str]) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cadata=ca_pem)
+    except (ssl.SSLError, TypeError) as error:  # the latter for text that is not ASCII
+        raise Failure(
+            f"The CA certificates that users are to trust cannot be read: {getattr(error, 'reason', None) or error}",
+            "give certificates in PEM form as `toucan_ca_file`",
+            answer=str(error),
+        ) from error
 
 
 def _server_context(chain_pem: str, key_pem: str) -> ssl.SSLContext:
@@ -167,8 +179,9 @@ def open_as_user(host: str, address: str, port: int, path: str, ca_pem: Optional
 
     :param ca_pem: the CA to trust; the system's where it is ``None``.
     :returns: what is wrong, empty where the answer has status 200.
+    :raises Failure: when ``ca_pem`` cannot be used.
     """
-    context = ssl.create_default_context(cadata=ca_pem)
+    context = _user_context(ca_pem)
     try:
         with socket.create_connection((address, port), timeout=_TIMEOUT) as plain, context.wrap_socket(plain, server_hostname=host) as secure:
             connection = http.client.HTTPSConnection(host, port, timeout=_TIMEOUT)

@@ -167,6 +167,24 @@ def test_a_certificate_is_tried_without_a_server(pair: Pair, host: str, ca: Pair
     assert told.startswith(fault) if fault else told == ""
 
 
+@pytest.mark.parametrize(
+    "ca_pem, words",
+    [
+        ("# Zürich\n" + ROOT.pem, "ASCII"),
+        ("no certificate", "."),
+        (ROOT.pem.replace("MII", "\N{SNOWMAN}", 1), "ASCII"),
+        (ROOT.pem[:200], "."),
+    ],
+    ids=["comment", "text", "damaged", "cut"],
+)
+def test_a_ca_that_cannot_be_read_is_told(ca_pem: str, words: str) -> None:
+    told = f"The CA certificates that users are to trust cannot be read: .*{words}.*; give certificates in PEM form as `toucan_ca_file`"
+    with pytest.raises(Failure, match=told):
+        handshake_fault(SERVER.pem, SERVER.key_pem, "app.test", ca_pem)
+    with pytest.raises(Failure, match=told):
+        open_as_user("app.test", LOCALHOST, 1, "/", ca_pem)
+
+
 def test_an_intermediate_must_be_given_with_the_certificate() -> None:
     middle = issue("middle", ROOT, ca=True)
     server = issue("app.test", middle)

@@ -17,13 +17,14 @@ from ..containers.compose import ComposeProject, read_yaml, to_yaml
 from ..containers.docker_engine import Container, Credentials, DockerEngine
 from ..contract import routes
 from ..contract.releases import Image, parse_image
+from ..contract.services import PROXY
 from ..contract.stack import COMPOSE_FILE
 from ..core.errors import Failure
 from ..core.files import json_bytes, read_bytes, read_json, write_atomic
 from ..core.folders import Folder, make_folder, observe_folder, plan_folders
 from ..core.plan import Step
 from ..core.x509 import CertificateFacts
-from ..stack.planner import plan_network
+from ..stack.planner import keep_digests, plan_network
 from . import caddyfile as caddy
 from .reachability import handshake_fault, open_as_user, refuse_foreign_address, refuse_taken_ports
 
@@ -101,6 +102,12 @@ def plan_proxy(desired: Desired, observed: Observed) -> list[Step]:
     return steps
 
 
+def deployed_image(compose: Optional[Mapping[str, Any]]) -> dict[str, Image]:
+    """The image in the proxy's compose file, by kind; empty where the file names none, because it is missing or was edited by hand."""
+    reference = ((compose or {}).get("services") or {}).get(caddy.SERVICE, {}).get("image")
+    return {PROXY: parse_image(reference)} if reference else {}
+
+
 def _container_steps(desired: Desired, observed: Observed) -> list[Step]:
     container, after = observed.container, {"image": str(desired.image)}
     if container is None:
@@ -174,12 +181,10 @@ class ProxyEngine:
         )
 
     def _resolve(self, compose: Optional[Mapping[str, Any]]) -> Image:
-        """The image asked for, pinned by what is deployed where the same is asked for, else by its registry."""
-        if compose:
-            deployed = parse_image(compose["services"][caddy.SERVICE]["image"])
-            if deployed.asked == self.request.image.asked:
-                return deployed
-        image = self.request.image
+        """The image asked for, pinned by itself, else by what is deployed where the same is asked for, else by its registry."""
+        image = keep_digests({PROXY: self.request.image}, deployed_image(compose))[PROXY]
+        if image.digest:
+            return image
         return replace(image, digest=self.docker.registry_digest(image.name, image.tag, self.request.credentials, image.registry))
 
     def _version(self, image: Image, has_image: bool) -> str:

@@ -87,10 +87,17 @@ options:
     elements: str
     default: [frontend:80]
   backend_upstreams:
-    description: Addresses behind O(backend_url), each C(host:port).
+    description:
+      - Addresses behind O(backend_url), each C(host:port).
+      - The stack's own backend where it is unset, at the port that follows from O(backend_env).
     type: list
     elements: str
-    default: [backend:80]
+  backend_env:
+    description:
+      - The backend's variables, as M(toucan.selfhosted.toucan_stack) gets them in its option O(toucan.selfhosted.toucan_stack#module:env).
+      - Where they switch off the backend's inner nginx, C(backend:5000) is the default of O(backend_upstreams), else C(backend:80).
+    type: dict
+    default: {}
   tls:
     description:
       - V(given) uses O(certificate) or O(certificate_file).
@@ -220,7 +227,7 @@ from datetime import datetime, timezone
 from typing import Any, Optional
 
 from ansible_collections.toucan.selfhosted.plugins.module_utils.containers.docker_engine import Credentials, DockerEngine
-from ansible_collections.toucan.selfhosted.plugins.module_utils.contract import services
+from ansible_collections.toucan.selfhosted.plugins.module_utils.contract import environment, services
 from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.releases import parse_image
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors import Failure
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.files import read_bytes
@@ -262,8 +269,9 @@ def argument_spec() -> dict[str, Any]:
         ),
         frontend_url=dict(type="str", required=True),
         backend_url=dict(type="str", required=True),
-        frontend_upstreams=dict(type="list", elements="str", default=[services.upstream(services.FRONTEND)]),
-        backend_upstreams=dict(type="list", elements="str", default=[services.upstream(services.BACKEND)]),
+        frontend_upstreams=dict(type="list", elements="str", default=[services.upstream(services.FRONTEND, services.FRONTEND_PORT)]),
+        backend_upstreams=dict(type="list", elements="str"),
+        backend_env=dict(type="dict", default={}),
         tls=dict(type="str", choices=["given", "internal"], default="given"),
         certificate=dict(type="str"),
         certificate_file=dict(type="path"),
@@ -310,9 +318,14 @@ def _given(params: dict[str, Any], name: str) -> tuple[bytes, str]:
     return content, path
 
 
+def backend_upstreams(params: dict[str, Any]) -> tuple[str, ...]:
+    """The addresses behind the backend's URL: as given, else the stack's own backend."""
+    return tuple(params["backend_upstreams"] or [services.upstream(services.BACKEND, environment.backend_port(params["backend_env"]))])
+
+
 def proxy_request(params: dict[str, Any], can_check: bool) -> ProxyRequest:
     """Everything the engine needs. :raises Failure: when an option is refused."""
-    sites = (Site(params["frontend_url"], tuple(params["frontend_upstreams"])), Site(params["backend_url"], tuple(params["backend_upstreams"])))
+    sites = (Site(params["frontend_url"], tuple(params["frontend_upstreams"])), Site(params["backend_url"], backend_upstreams(params)))
     options = ProxyOptions(
         project=params["project"],
         sites=sites,

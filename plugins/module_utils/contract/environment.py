@@ -14,7 +14,7 @@ from typing import Any, Optional
 from urllib.parse import unquote, urlsplit
 
 from ..core.errors import Failure
-from .services import COMPOSE_NAMES, MONGODB, MONGODB_PORT, REDIS, REDIS_PORT
+from .services import BACKEND_BARE_PORT, BACKEND_PORT, COMPOSE_NAMES, MONGODB, MONGODB_PORT, REDIS, REDIS_PORT
 
 INSTANCE_NAME = "TOUCAN_INSTANCE_NAME"  # [S:HELM]
 SERVER_NAME = "TOUCAN_VHOST_SERVER_NAME"  # backend host name [S:HELM]
@@ -83,6 +83,12 @@ def flag(name: str, value: Any) -> str:
 def variables(values: Mapping[str, Any]) -> dict[str, str]:
     """A free map of variables as the product reads it; a variable that is null is left out."""
     return {name: _encode_of(name, value) for name, value in values.items() if value is not None}
+
+
+def backend_port(backend_env: Mapping[str, Any]) -> int:
+    """The port that a backend with these variables answers on."""
+    bare = variables(backend_env).get(INNER_NGINX, "").lower() == INNER_NGINX_OFF
+    return BACKEND_BARE_PORT if bare else BACKEND_PORT
 
 
 def _encode_of(name: str, value: Any) -> str:

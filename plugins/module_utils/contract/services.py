@@ -45,7 +45,6 @@ REDIS_DATA = "/data"  # [IMAGE]
 DEFAULT_ADMIN = "toucantoco"  # the built-in super admin [S:RTD]
 
 
-def upstream(kind: str) -> str:
-    """Where a product service of this host is reached on the stack's network, as ``host:port``."""
-    ports = {FRONTEND: FRONTEND_PORT, BACKEND: BACKEND_PORT}
-    return f"{COMPOSE_NAMES[kind]}:{ports[kind]}"
+def upstream(kind: str, port: int) -> str:
+    """Where a service of this host is reached on the stack's network, as ``host:port``."""
+    return f"{COMPOSE_NAMES[kind]}:{port}"

@@ -131,12 +131,6 @@ def escape(value: Any) -> Any:
     return value.replace("$", "$$") if isinstance(value, str) else value
 
 
-def backend_port(options: StackOptions) -> int:
-    """The port the backend's container answers on."""
-    bare = env.variables(options.backend_env).get(env.INNER_NGINX, "").lower() == env.INNER_NGINX_OFF
-    return kinds.BACKEND_BARE_PORT if bare else kinds.BACKEND_PORT
-
-
 def _frontend(options: StackOptions, workers: Workers) -> dict[str, Any]:
     return {"environment": {**env.frontend_environment(options.backend_url), **env.variables(options.frontend_env)}}
 

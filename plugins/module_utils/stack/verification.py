@@ -16,7 +16,6 @@ from ..containers.docker_engine import Container
 from ..containers.health import Probe, Watched, http_probe, http_text, json_judge, redis_probe
 from ..contract import environment, routes
 from ..contract import services as kinds
-from ..contract.stack import backend_port
 from ..core.errors import Failure
 from ..core.secrets import MONGODB
 from ..core.versions import parse_version, same_major
@@ -33,7 +32,7 @@ def watch(kind: str, request: StackRequest, secrets: Mapping[str, str]) -> Watch
     probes: dict[str, Probe] = {
         kinds.FRONTEND: http_probe(kinds.FRONTEND_PORT, routes.FRONTEND_VERSION),
         kinds.BACKEND: http_probe(
-            backend_port(request.options),
+            environment.backend_port(request.options.backend_env),
             routes.BACKEND_ROOT,
             json_judge(lambda answer: evaluate(request.status_shape, answer, "`toucan_stack_status_shape`"), routes.BACKEND_STATUS_OK),
         ),
@@ -70,7 +69,8 @@ def answered_versions(request: StackRequest, containers: Iterable[Container]) ->
     if kinds.FRONTEND in addresses:
         versions[kinds.FRONTEND] = _ask(kinds.FRONTEND, addresses, kinds.FRONTEND_PORT, routes.FRONTEND_VERSION).strip()
     if kinds.BACKEND in addresses:
-        versions[kinds.BACKEND] = _version(request.version_shape, _ask(kinds.BACKEND, addresses, backend_port(request.options), routes.BACKEND_ROOT))
+        port = environment.backend_port(request.options.backend_env)
+        versions[kinds.BACKEND] = _version(request.version_shape, _ask(kinds.BACKEND, addresses, port, routes.BACKEND_ROOT))
     _refuse_two_majors(versions)
     return versions
 
@@ -92,7 +92,7 @@ def ways_in(request: StackRequest, containers: Iterable[Container]) -> list[dict
     addresses = _addresses(request, containers)
     if kinds.BACKEND not in addresses:
         return []
-    text = _ask(kinds.BACKEND, addresses, backend_port(request.options), routes.AUTH_PROVIDERS)
+    text = _ask(kinds.BACKEND, addresses, environment.backend_port(request.options.backend_env), routes.AUTH_PROVIDERS)
     return list(evaluate(routes.AUTH_PROVIDERS_SHAPE, _parsed(routes.AUTH_PROVIDERS, text), "the collection") or [])
 
 

@@ -155,3 +155,12 @@ def test_a_flag_is_what_it_says(value: Any, written: str) -> None:
 def test_a_flag_that_is_neither_on_nor_off_is_refused() -> None:
     with pytest.raises(Failure, match="sets TOUCAN_EMBED to `maybe`, which is neither on nor off; write true or false"):
         env.flag("TOUCAN_EMBED", "maybe")
+
+
+@pytest.mark.parametrize("value, port", [("off", 5000), ("OFF", 5000), (False, 5000), ("on", 80), (True, 80), (None, 80)])
+def test_the_backends_port_follows_its_inner_nginx(value: Any, port: int) -> None:
+    assert env.backend_port({"TOUCAN_NGINX_SUPERVISOR": value, "TOUCAN_LOG_LEVEL": "off"}) == port
+
+
+def test_a_backend_without_variables_has_its_inner_nginx() -> None:
+    assert env.backend_port({}) == 80

@@ -15,7 +15,6 @@ from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.service
 from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.stack import (
     Definition,
     StackOptions,
-    backend_port,
     define,
     escape,
     refuse_incomplete,
@@ -215,12 +214,6 @@ def test_redis_is_configured_by_a_file_with_password_and_memory_limit() -> None:
 def test_logs_are_rotated() -> None:
     for service in defined(log_size_mb=7, log_files=3).public["services"].values():
         assert service["logging"] == {"driver": "json-file", "options": {"max-size": "7m", "max-file": "3"}}
-
-
-@pytest.mark.parametrize("value, port", [("off", 5000), ("OFF", 5000), ("on", 80), (None, 80)])
-def test_the_backends_port_follows_its_inner_nginx(value: Any, port: int) -> None:
-    env = {} if value is None else {"TOUCAN_NGINX_SUPERVISOR": value}
-    assert backend_port(replace(OPTIONS, backend_env=env)) == port
 
 
 @pytest.mark.parametrize(

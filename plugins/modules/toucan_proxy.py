@@ -25,6 +25,7 @@ requirements:
 extends_documentation_fragment:
   - toucan.selfhosted.attributes
   - toucan.selfhosted.attributes.toucan
+  - toucan.selfhosted.lock
   - toucan.selfhosted.state
 attributes:
   check_mode:
@@ -232,6 +233,7 @@ from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.release
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors import Failure
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.files import read_bytes
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.folders import parse_owner
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.lock import DEFAULT_TIMEOUT, HOST_LOCK
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.state import DEFAULT_PATH as STATE_PATH
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.x509 import (
     certificates_alone,
@@ -287,6 +289,7 @@ def argument_spec() -> dict[str, Any]:
         warn_days=dict(type="int", default=30),
         start_timeout=dict(type="int", default=60),
         state_path=dict(type="path", default=STATE_PATH),
+        lock_timeout=dict(type="int", default=DEFAULT_TIMEOUT),
     )
 
 
@@ -391,7 +394,7 @@ def main() -> None:
         module.exit_json(changed=False)
     if request.certificate:
         warn_of_certificate(module, request.certificate)
-    module.run_engine(ProxyEngine(request, DockerEngine, has_engine=has_libraries))
+    module.run_engine(ProxyEngine(request, DockerEngine, has_engine=has_libraries), lock=HOST_LOCK)
 
 
 if __name__ == "__main__":

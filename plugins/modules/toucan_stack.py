@@ -25,6 +25,7 @@ requirements:
 extends_documentation_fragment:
   - toucan.selfhosted.attributes
   - toucan.selfhosted.attributes.toucan
+  - toucan.selfhosted.lock
   - toucan.selfhosted.state
 attributes:
   check_mode:
@@ -339,6 +340,7 @@ from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.release
 from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.stack import StackOptions
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors import Failure
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.folders import parse_owner
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.lock import DEFAULT_TIMEOUT, HOST_LOCK
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.secrets import DEFAULT_PATH as SECRETS_PATH
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.state import DEFAULT_PATH as STATE_PATH
 from ansible_collections.toucan.selfhosted.plugins.module_utils.stack.engine import StackEngine
@@ -401,6 +403,7 @@ def argument_spec() -> dict[str, Any]:
         database_directory=dict(type="path", default="/var/lib/toucan/mongodb"),
         secrets_path=dict(type="path", default=SECRETS_PATH, no_log=False),
         state_path=dict(type="path", default=STATE_PATH),
+        lock_timeout=dict(type="int", default=DEFAULT_TIMEOUT),
         start_timeout=dict(type="int", default=900),
         allow_version_change=dict(type="bool", default=False),
         allow_service_removal=dict(type="bool", default=False),
@@ -487,7 +490,7 @@ def main() -> None:
         module.finish_failed(failure)
     if options_only:
         module.exit_json(changed=False)
-    module.run_engine(StackEngine(request, DockerEngine, check_mode=module.check_mode, has_engine=has_libraries))
+    module.run_engine(StackEngine(request, DockerEngine, check_mode=module.check_mode, has_engine=has_libraries), lock=HOST_LOCK)
 
 
 if __name__ == "__main__":

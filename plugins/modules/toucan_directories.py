@@ -46,8 +46,8 @@ options:
         type: str
         default: ""
       mode:
-        description: Its mode, three or four octal digits in quotes.
-        type: str
+        description: Its mode, three or four octal digits in quotes. A number is refused, since YAML reads V(0770) without quotes as 504.
+        type: raw
         default: ""
 seealso:
   - module: ansible.builtin.file
@@ -102,7 +102,8 @@ def argument_spec() -> dict[str, Any]:
                 "path": {"type": "path", "required": True},
                 "owner": {"type": "str", "default": ""},
                 "group": {"type": "str", "default": ""},
-                "mode": {"type": "str", "default": ""},
+                # As text, 504 would pass for octal digits.
+                "mode": {"type": "raw", "default": ""},
             },
         }
     }

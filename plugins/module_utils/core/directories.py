@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import grp
+import json
 import pwd
 import re
 from collections.abc import Mapping, Sequence
@@ -21,12 +22,15 @@ DEFAULT_MODE = "0755"
 
 @dataclass(frozen=True)
 class Wanted:
-    """A folder as a sysadmin names it; an empty part stays as it is, or is the system's usual one for a new folder."""
+    """A folder as a sysadmin names it; an empty part stays as it is, or is the system's usual one for a new folder.
+
+    ``mode`` is what was written: octal digits as text, or what YAML made of them without quotes, which is refused.
+    """
 
     path: str
     owner: str = ""
     group: str = ""
-    mode: str = ""
+    mode: Any = ""
 
 
 class DirectoriesEngine:
@@ -53,7 +57,7 @@ class DirectoriesEngine:
 def resolve(wanted: Wanted, known: Optional[Folder]) -> Folder:
     """The folder with numbers for names, and with what is ``known`` where nothing is wanted.
 
-    :raises Failure: when a user or group does not exist, or the mode is no octal number.
+    :raises Failure: when a user or group does not exist, or the mode is not octal digits as text.
     """
     former = known or Folder(wanted.path, (0, 0), DEFAULT_MODE)
     return Folder(
@@ -62,7 +66,7 @@ def resolve(wanted: Wanted, known: Optional[Folder]) -> Folder:
             _user_id(wanted) if wanted.owner else former.owner[0],
             _group_id(wanted) if wanted.group else former.owner[1],
         ),
-        _four_digits(wanted) if wanted.mode else former.mode,
+        _four_digits(wanted) if wanted.mode not in ("", None) else former.mode,
     )
 
 
@@ -89,10 +93,10 @@ def _unknown(kind: str, name: str, path: str) -> Failure:
 
 
 def _four_digits(wanted: Wanted) -> str:
-    if not re.fullmatch(r"[0-7]{3,4}", wanted.mode):
-        raise Failure(
-            f"The mode {wanted.mode} of {wanted.path} is no octal number",
-            'write three or four octal digits in quotes, such as "0750"',
-            subject=wanted.path,
-        )
-    return wanted.mode.zfill(4)
+    if not isinstance(wanted.mode, str):
+        told = f"The mode of {wanted.path} came as {json.dumps(wanted.mode)} and not as text, which YAML makes of digits without quotes"
+    elif not re.fullmatch(r"[0-7]{3,4}", wanted.mode):
+        told = f"The mode {wanted.mode} of {wanted.path} is no octal number"
+    else:
+        return wanted.mode.zfill(4)
+    raise Failure(told, 'write three or four octal digits in quotes, such as "0750"', subject=wanted.path)

@@ -34,6 +34,8 @@ def test_a_new_folder_is_roots() -> None:
         (Wanted("/a", group="no-such-group"), "The group no-such-group"),
         (Wanted("/a", mode="u=rwx"), "The mode u=rwx of /a is no octal number"),
         (Wanted("/a", mode="888"), "The mode 888"),
+        (Wanted("/a", mode=0o770), r'The mode of /a came as 504 and not as text.*in quotes, such as "0750"'),
+        (Wanted("/a", mode=0), "The mode of /a came as 0 and"),
     ],
 )
 def test_what_cannot_be_is_refused(wanted: Wanted, told: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.toucan.selfhosted.plugins.module_utils.containers.docker_engine import Container, Credentials
+from ansible_collections.toucan.selfhosted.plugins.module_utils.contract import environment
 from ansible_collections.toucan.selfhosted.plugins.module_utils.contract import services as kinds
 from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.stack import StackOptions
 from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.workers import Workers
@@ -68,8 +69,8 @@ def _product(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
             """Keep the test's output quiet."""
 
     server = ThreadingHTTPServer((LOCALHOST, 0), Handler)
-    for name in ("FRONTEND_PORT", "BACKEND_PORT"):
-        monkeypatch.setattr(kinds, name, server.server_address[1])
+    monkeypatch.setattr(kinds, "FRONTEND_PORT", server.server_address[1])
+    monkeypatch.setattr(environment, "BACKEND_PORT", server.server_address[1])
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield answers

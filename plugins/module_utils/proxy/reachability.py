@@ -17,6 +17,7 @@ import struct
 from collections.abc import Collection, Iterable
 from typing import NamedTuple, Optional, Union
 
+from ..api.transport import lenient
 from ..core.errors import Failure
 
 _LISTEN = "0A"
@@ -153,7 +154,7 @@ def handshake_fault(chain_pem: str, key_pem: str, host: str, ca_pem: Optional[st
 
 def _user_context(ca_pem: Optional[str]) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(cadata=ca_pem)
+        return lenient(ssl.create_default_context(cadata=ca_pem))
     except (ssl.SSLError, TypeError) as error:  # the latter for text that is not ASCII
         raise Failure(
             f"The CA certificates that users are to trust cannot be read: {getattr(error, 'reason', None) or error}",

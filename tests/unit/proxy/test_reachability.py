@@ -50,8 +50,8 @@ class Pair(NamedTuple):
         return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
-def issue(name: str, issuer: Optional[Pair] = None, ca: bool = False, days: int = 1) -> Pair:
-    """A pair for host `name`, valid since two days ago until in `days`, strict enough for every OpenSSL; self-signed without `issuer`."""
+def issue(name: str, issuer: Optional[Pair] = None, ca: bool = False, days: int = 1, strict: bool = True) -> Pair:
+    """A pair for host `name`, valid since two days ago until in `days`; self-signed without `issuer`; without key identifiers if not `strict`."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     signer = issuer.key if issuer else key
@@ -66,9 +66,10 @@ def issue(name: str, issuer: Optional[Pair] = None, ca: bool = False, days: int 
         .not_valid_after(datetime.now(timezone.utc) + timedelta(days=days))
         .add_extension(x509.BasicConstraints(ca, None), critical=True)
         .add_extension(x509.KeyUsage(digital_signature=True, key_cert_sign=ca, crl_sign=ca, **uses), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
     )
+    if strict:
+        builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        builder = builder.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
     if not ca:
         builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
     return Pair(builder.sign(signer, hashes.SHA256()), key)
@@ -165,6 +166,23 @@ def test_a_server_without_tls_is_told() -> None:
 def test_a_certificate_is_tried_without_a_server(pair: Pair, host: str, ca: Pair, fault: str) -> None:
     told = handshake_fault(pair.pem, pair.key_pem, host, ca.pem)
     assert told.startswith(fault) if fault else told == ""
+
+
+def test_a_ca_without_key_identifiers_is_taken_as_browsers_take_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which Python refuses from 3.13 on."""
+    usual = ssl.create_default_context
+
+    def strict(**options: Any) -> ssl.SSLContext:
+        context = usual(**options)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", strict)
+    root = issue("root", ca=True, strict=False)
+    server = issue("app.test", root, strict=False)
+    assert handshake_fault(server.pem, server.key_pem, "app.test", root.pem) == ""
+    monkeypatch.setattr(reachability, "lenient", lambda context: context)
+    assert "Key Identifier" in handshake_fault(server.pem, server.key_pem, "app.test", root.pem)
 
 
 @pytest.mark.parametrize(

@@ -102,9 +102,10 @@ class Lock:
 
     def _refusal(self) -> Failure:
         patience = f", which did not end within {self.timeout:g} s" if self.timeout else ""
+        longer = ", or wait longer with `lock_timeout`" if self.timeout else ""
         return Failure(
             f"{self.purpose} cannot run beside {self.waited_for or 'another run on this host'}{patience}",
-            "wait until it has ended and run again, or end it if it hangs",
+            f"wait until it has ended and run again, or end it if it hangs{longer}",
             subject=self.path,
             answer=self.waited_for,
         )

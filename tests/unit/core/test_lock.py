@@ -81,7 +81,7 @@ def test_a_second_process_is_told_who_holds_it(path: str, hold: Start) -> None:
     since = json.loads(Path(path).read_text())["since"]
     assert str(caught.value) == (
         f"second cannot run beside first of process {first.pid} (since {since}), which did not end within 0.5 s; "
-        "wait until it has ended and run again, or end it if it hangs."
+        "wait until it has ended and run again, or end it if it hangs, or wait longer with `lock_timeout`."
     )
 
 

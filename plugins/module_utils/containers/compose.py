@@ -50,21 +50,28 @@ def _dumper() -> Any:
 
 
 def read_yaml(path: str) -> Optional[dict[str, Any]]:
-    """The mapping in a compose file, or ``None`` where there is no file. :raises Failure: when it is damaged."""
+    """The mapping in a compose file of this collection, or ``None`` where there is no file. :raises Failure: when it is damaged."""
+    value = read_foreign_yaml(path)
+    if value is None and read_bytes(path) is None:
+        return None
+    damaged = _damaged_part(value)
+    if damaged:
+        raise Failure(f"The compose file {path} {damaged}", "correct it, or move it away", subject=path)
+    return value
+
+
+def read_foreign_yaml(path: str) -> Any:
+    """Whatever stands in a compose file that somebody else wrote, or ``None`` where there is none. :raises Failure: when it is no YAML."""
     content = read_bytes(path)
     if content is None:
         return None
     try:
-        value = yaml.safe_load(content)
+        return yaml.safe_load(content)
     except yaml.YAMLError as error:
         # The error's own text quotes the line, which may hold a secret.
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark else ""
         raise Failure(f"The compose file {path} is not valid YAML{where}", "correct it, or move it away", subject=path) from error
-    damaged = _damaged_part(value)
-    if damaged:
-        raise Failure(f"The compose file {path} {damaged}", "correct it, or move it away", subject=path)
-    return value
 
 
 def _damaged_part(value: Any) -> str:

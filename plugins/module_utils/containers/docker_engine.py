@@ -13,6 +13,7 @@ from typing import Any, Optional
 
 from ..contract.services import PRODUCT_REPOSITORIES
 from ..core.errors import Failure
+from .inspection import ONE_OFF_LABEL, PROJECT_LABEL, SERVICE_LABEL, Inspected, inspected
 
 try:
     import docker
@@ -22,10 +23,7 @@ try:
 except ImportError:
     docker = None
 
-PROJECT_LABEL = "com.docker.compose.project"
-SERVICE_LABEL = "com.docker.compose.service"
 HASH_LABEL = "com.docker.compose.config-hash"
-ONE_OFF_LABEL = "com.docker.compose.oneoff"
 _NO_PROGRAM = re.compile("executable file not found|no such file or directory")
 
 
@@ -86,6 +84,26 @@ class DockerEngine:
             found = self._client.api.containers(all=True, filters={"label": labels})
             details = [self._client.api.inspect_container(item["Id"]) for item in found]
         return sorted((_container(detail) for detail in details), key=lambda container: container.service)
+
+    def inspect_containers(self) -> list[Inspected]:
+        """Every container of this host in detail, by name; not what ``docker compose run`` left."""
+        with _told("Listing the containers of this host"):
+            found = [self._inspect(item["Id"]) for item in self._client.api.containers(all=True)]
+        return sorted((container for container in found if container), key=lambda container: container.name)
+
+    def _inspect(self, container: str) -> Optional[Inspected]:
+        """One container, unless it went away since it was listed, or is a one-off."""
+        try:
+            detail = self._client.api.inspect_container(container)
+        except NotFound:
+            return None
+        if (detail["Config"].get("Labels") or {}).get(ONE_OFF_LABEL, "False") != "False":
+            return None
+        try:
+            image = self._client.api.inspect_image(detail["Image"])
+        except (ImageNotFound, NotFound):
+            image = {}
+        return inspected(detail, image)
 
     def image_id(self, reference: str) -> str:
         """The ID of a local image, empty where the engine does not have it."""

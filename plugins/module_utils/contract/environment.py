@@ -57,8 +57,30 @@ BOOLEAN_TRUE = "true"  # how the TLS switches are written [S:W6D]
 BOOLEAN_FALSE = "false"  # [S:W6D]
 
 MONGODB_INIT_USER = "MONGO_INITDB_ROOT_USERNAME"  # of the mongo image, first start only [IMAGE]
+MONGODB_INIT_PASSWORD = "MONGO_INITDB_ROOT_PASSWORD"  # [IMAGE]
 MONGODB_INIT_PASSWORD_FILE = "MONGO_INITDB_ROOT_PASSWORD_FILE"  # [IMAGE]
 MONGODB_STACK_USER = "app"  # the product needs rights on any database, one a small app [S:HELM]
+
+# What the collection always sets itself, from the URLs, the secrets and the topology.
+DERIVED_BACKEND = frozenset(  # [OURS]
+    {
+        SERVER_NAME,
+        FRONTEND_URLS,
+        BEHIND_PROXY,
+        JWT_SECRET,
+        ENCRYPTION_SECRET,
+        ADMIN_PASSWORD,
+        MONGODB_HOST,
+        MONGODB_PORT_NAME,
+        MONGODB_USER,
+        MONGODB_PASSWORD,
+        REDIS_HOST,
+        REDIS_PORT_NAME,
+        REDIS_PASSWORD,
+        REDIS_SSL,
+    }
+)
+DERIVED_FRONTEND = frozenset({API_BASEROUTE})  # [OURS]
 
 
 def encode(value: Any) -> str:
@@ -94,6 +116,11 @@ def backend_port(backend_env: Mapping[str, Any]) -> int:
 def _encode_of(name: str, value: Any) -> str:
     # YAML reads an unquoted `off` as false.
     return INNER_NGINX_OFF if name == INNER_NGINX and value is False else encode(value)
+
+
+def listening_port(environment: Mapping[str, str]) -> int:
+    """The port inside a backend's container with this environment."""
+    return BACKEND_BARE_PORT if environment.get(INNER_NGINX, "").lower() == INNER_NGINX_OFF else BACKEND_PORT
 
 
 def redis_environment(url: Optional[str], password: str) -> dict[str, str]:

@@ -22,6 +22,8 @@ ADMIN = "admin_password"
 MONGODB = "mongodb_password"
 REDIS = "redis_password"
 NAMES = (ENCRYPTION, JWT, ADMIN, MONGODB, REDIS)
+# Variables of an adopted stack by kind of service; they may hold secrets, so they stand with them.
+ENVIRONMENT = "environment"
 # What values in the database, and tokens in users' browsers, were made with.
 _SHARED = (ENCRYPTION, JWT)
 _CLOSED = "0600, this user"
@@ -35,6 +37,11 @@ def read_secrets(path: str = DEFAULT_PATH) -> dict[str, str]:
     if missing:
         raise Failure(f"The secrets file {path} lacks {', '.join(missing)}", "run role `toucan_stack`, or module `toucan_secrets`, on this host", subject=path)
     return known
+
+
+def read_environment(path: str = DEFAULT_PATH) -> Optional[dict[str, dict[str, str]]]:
+    """Variables by kind of service that an adopted stack brought along, or ``None`` for a stack that was not adopted."""
+    return (read_json(path) or {}).get(ENVIRONMENT)
 
 
 class SecretsEngine:

@@ -9,7 +9,9 @@ Shape (schema 1)::
      "urls": {"frontend": URL, "backend": URL},
      "compose": {"project": NAME, "directory": PATH, "network": NAME},
      "images": {KIND: {"name": NAME, "tag": TAG, "digest": "sha256:…" or "", "id": "sha256:…"}},
-     "ca_file": PATH or "", "python": PATH, "places": {"storage": PATH, "database": PATH}}
+     "ca_file": PATH or "", "python": PATH, "places": {"storage": PATH, "database": PATH},
+     "adopted": {"at": TIME, "compose_files": [PATH, …], "containers": {KIND: NAME}, "services": {KIND: COMPOSE_NAME},
+                 "environment": {KIND: [VARIABLE, …]}, "mounts": {KIND: ["SOURCE:TARGET[:ro]", …]}}}
 
 Every key but ``schema`` and ``instance_id`` may be missing.
 """
@@ -26,7 +28,7 @@ from .plan import Step
 
 DEFAULT_PATH = "/etc/toucan/stack.json"
 SCHEMA = 1
-_MAPPINGS = ("urls", "compose", "images", "places")
+_MAPPINGS = ("urls", "compose", "images", "places", "adopted")
 KEYS = ("services", "urls", "compose", "images", "ca_file", "python", "places")
 
 

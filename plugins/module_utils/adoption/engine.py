@@ -103,7 +103,7 @@ class AdoptEngine:
         if not container.running or not container.address:
             return ""
         path = routes.FRONTEND_VERSION if kind == FRONTEND else routes.BACKEND_ROOT
-        port = FRONTEND_PORT if kind == FRONTEND else env.listening_port(container.environment)
+        port = FRONTEND_PORT if kind == FRONTEND else env.backend_port(container.environment)
         try:
             status, text = http_text(port, path)(container.address)
         except (OSError, http.client.HTTPException):

@@ -118,11 +118,6 @@ def _encode_of(name: str, value: Any) -> str:
     return INNER_NGINX_OFF if name == INNER_NGINX and value is False else encode(value)
 
 
-def listening_port(environment: Mapping[str, str]) -> int:
-    """The port inside a backend's container with this environment."""
-    return BACKEND_BARE_PORT if environment.get(INNER_NGINX, "").lower() == INNER_NGINX_OFF else BACKEND_PORT
-
-
 def redis_environment(url: Optional[str], password: str) -> dict[str, str]:
     """Variables for a Redis: the stack's own, or the one a ``redis://`` or ``rediss://`` URL names.
 

@@ -18,6 +18,9 @@ from toolchain.places import ROOT
 ROLES = sorted(path.name for path in (ROOT / "roles").glob("*") if path.is_dir())
 #: What an inventory shares between roles: in argument specs without default, read only in the defaults of roles.
 SHARED = {
+    "toucan_adopt_containers",
+    "toucan_adopt_ignore_files",
+    "toucan_adopt_project",
     "toucan_api_password",
     "toucan_api_username",
     "toucan_backend_url",

@@ -23,12 +23,14 @@ from labrun.hosts import LISTING, Host, Run, fresh_host, lab_command, lab_facts
 HOST = "host2"
 #: The first backend of a stack of two hosts.
 BACKEND = "host6"
-TASKS_OF_A_SECOND_RUN = 21
+TASKS_OF_A_SECOND_RUN = 23
 COMPOSE_OF_DEBIAN_13 = "/usr/libexec/docker/cli-plugins/docker-compose"
 PLUGIN_FOLDER = "/usr/local/lib/docker/cli-plugins"
 #: Nothing listens there.
 PROXY = "http://someone:verysecret@127.0.0.1:9"
 CA_ON_HOST = "/root/ca.pem"
+#: Exit code of curl where the server's certificate is not trusted.
+CURL_TRUSTS_NOT = 60
 
 
 class RoleHost(Host):
@@ -39,6 +41,15 @@ class RoleHost(Host):
         lab = lab_facts()
         variables = {"toucan_ca_file": lab["lab_ca_file"], "toucan_registry": {"name": f"{lab['lab_registry']}/toucantoco"}, **options}
         return self.role("toucan_host", *arguments, variables=variables)
+
+    def engine_start(self) -> str:
+        """When the engine was started, as systemd says it."""
+        return self.shell("systemctl show -p ActiveEnterTimestampMonotonic docker")
+
+    def registry_answer(self) -> str:
+        """The HTTP status that the registry gives to a program of the host without a login; 000 where the host does not trust it."""
+        url = f"https://{lab_facts()['lab_registry']}/v2/"
+        return self.shell(f"curl --silent --output /dev/null --write-out '%{{http_code}}' {url} || test $? = {CURL_TRUSTS_NOT}").strip()
 
 
 @pytest.fixture(scope="class")
@@ -80,6 +91,11 @@ class TestDebian13:
         run.refused("openSUSE 15 is neither Debian, Ubuntu nor of the Red Hat family")
         assert run.recap["changed"] == 0
 
+    def test_a_mode_without_quotes_is_told_before_a_folder_is_made(self, host: RoleHost) -> None:
+        folders = [{"path": "/opt/toucan"}, {"path": "/opt/toucan/shared", "mode": 0o770}]
+        run = host.apply(toucan_host_directories=folders).refused("The mode of /opt/toucan/shared came as 504", "in quotes")
+        assert run.recap["changed"] == 0
+
     @pytest.mark.parametrize("name", ["http_proxy", "https_proxy"])
     def test_no_key_is_fetched_through_a_proxy_with_a_password(self, host: RoleHost, name: str) -> None:
         run = host.apply("--check", "-vvv", toucan_host_docker_source="docker", toucan_host_proxy={name: PROXY})
@@ -115,32 +131,61 @@ class TestDebian13:
         assert listed == ["/etc/toucan root root 755", "/var/lib/toucan root root 750", "/var/backups/toucan root root 700"]
 
     def test_a_second_run_changes_nothing_in_few_tasks(self, host: RoleHost) -> None:
-        started = host.shell("systemctl show -p ActiveEnterTimestampMonotonic docker")
+        started = host.engine_start()
         recap = host.apply().unchanged().recap
         assert recap["ok"] + recap["skipped"] <= TASKS_OF_A_SECOND_RUN
-        assert host.shell("systemctl show -p ActiveEnterTimestampMonotonic docker") == started
+        assert host.engine_start() == started
 
     def test_check_mode_on_the_finished_host_has_nothing_to_do(self, host: RoleHost) -> None:
         host.apply("--check", "--diff").unchanged()
 
     def test_the_system_and_the_engine_trust_the_ca(self, host: RoleHost) -> None:
         registry = lab_facts()["lab_registry"]
-        assert "401" in host.shell(f"curl --silent --output /dev/null --write-out '%{{http_code}}' https://{registry}/v2/")
+        assert host.registry_answer() == "401"
         password = str(lab_facts()["lab_registry_password"]).encode()
         host.shell(f"docker login --username {lab_facts()['lab_registry_username']} --password-stdin {registry}", stdin=password)
         host.shell(f"docker pull --quiet {lab_facts()['lab_service_images']['redis']}")
         host.shell(f"docker logout {registry}")
 
+    def test_a_renewal_that_was_cut_off_is_made_up_for(self, host: RoleHost) -> None:
+        anchor = "/usr/local/share/ca-certificates/toucan.crt"
+        host.shell(f"rm {anchor} && update-ca-certificates --fresh && cp --preserve {CA_ON_HOST} {anchor}")
+        assert host.registry_answer() == "000"
+        assert host.apply("--check").succeeded().recap["changed"] == 1
+        assert host.apply().succeeded().recap["changed"] == 1
+        assert host.registry_answer() == "401"
+        host.apply().unchanged()
+
     def test_the_engines_configuration_is_merged_and_restarts_it_once(self, host: RoleHost) -> None:
-        host.shell("echo '{\"log-opts\": {\"max-file\": \"2\"}}' > /etc/docker/daemon.json")
+        host.shell('echo \'{"log-opts": {"max-file": "2"}}\' > /etc/docker/daemon.json')
         configuration = {"log-driver": "json-file", "log-opts": {"max-size": "10m"}}
-        started = host.shell("systemctl show -p ActiveEnterTimestampMonotonic docker")
+        started = host.engine_start()
         host.apply(toucan_host_docker_configuration=configuration).succeeded()
-        restarted = host.shell("systemctl show -p ActiveEnterTimestampMonotonic docker")
+        restarted = host.engine_start()
         assert restarted != started
         assert json.loads(host.shell("cat /etc/docker/daemon.json")) == {"log-driver": "json-file", "log-opts": {"max-file": "2", "max-size": "10m"}}
         host.apply(toucan_host_docker_configuration=configuration).unchanged()
-        assert host.shell("systemctl show -p ActiveEnterTimestampMonotonic docker") == restarted
+        assert host.engine_start() == restarted
+
+    def test_a_restart_that_was_cut_off_is_made_up_for(self, host: RoleHost) -> None:
+        host.shell("sed --in-place s/10m/15m/ /etc/docker/daemon.json; systemctl reset-failed docker.service")
+        configuration = {"log-opts": {"max-size": "15m"}}
+        started = host.engine_start()
+        assert host.apply("--check", toucan_host_docker_configuration=configuration).succeeded().recap["changed"] == 1
+        assert host.engine_start() == started
+        assert host.apply(toucan_host_docker_configuration=configuration).succeeded().recap["changed"] == 1
+        restarted = host.engine_start()
+        assert restarted != started
+        host.apply(toucan_host_docker_configuration=configuration).unchanged()
+        assert host.engine_start() == restarted
+
+    def test_a_configuration_by_hand_from_before_the_start_is_left_alone(self, host: RoleHost) -> None:
+        written = '{"log-opts":{"max-size":"15m","max-file":"2"},"log-driver":"json-file"}'
+        host.shell(f"echo '{written}' > /etc/docker/daemon.json; systemctl reset-failed docker.service; systemctl restart docker")
+        started = host.engine_start()
+        host.apply(toucan_host_docker_configuration={"log-driver": "json-file", "log-opts": {"max-size": "15m"}}).unchanged()
+        assert host.engine_start() == started
+        assert host.shell("cat /etc/docker/daemon.json").strip() == written
 
     def test_a_configuration_that_the_engine_refuses_is_not_written(self, host: RoleHost) -> None:
         before = host.shell("cat /etc/docker/daemon.json")
@@ -188,6 +233,12 @@ class TestDebian12:
 
     def test_a_missing_engine_is_told_in_check_mode_too(self, host: RoleHost) -> None:
         host.apply("--check", toucan_host_docker_source="none").refused("Docker Engine does not answer", "install or start what is missing")
+
+    @pytest.mark.parametrize("mode", [["--check"], []], ids=["check", "run"])
+    def test_a_missing_engine_is_told_before_it_is_configured(self, host: RoleHost, mode: list[str]) -> None:
+        options = {"toucan_host_docker_source": "none", "toucan_host_docker_configuration": {"log-driver": "json-file"}}
+        host.apply(*mode, **options).refused("Docker Engine does not answer", "install or start what is missing")
+        assert host.shell("ls /etc/docker/daemon.json 2>/dev/null || true") == ""
 
     def test_a_missing_compose_is_told(self, host: RoleHost) -> None:
         host.shell("DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends docker.io")

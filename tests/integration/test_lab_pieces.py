@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from labrun.hosts import Host, fresh_host, lab_facts, user_shell
 from labrun.pieces import lab_piece
+from labrun.registry import digest_of
 from labrun.vendor import VendorStack, log_in_to_registry
 
 
@@ -123,7 +125,61 @@ def test_pebble_certifies_a_name_of_a_host(host: Host, server: str, account: str
     host.shell(f"docker run -d --name acme-client --network host {mounts} {image}")
     try:
         root = Path(pebble[f"{server}root_file"]).read_bytes()
-        answer = user_shell(f"cat > /tmp/acme-root.crt; curl -sS --retry 40 --retry-delay 1 --retry-all-errors --cacert /tmp/acme-root.crt https://{name}/", root)
+        look = f"curl -sS --retry 40 --retry-delay 1 --retry-all-errors --cacert /tmp/acme-root.crt https://{name}/"
+        answer = user_shell(f"cat > /tmp/acme-root.crt; {look}", root)
     finally:
         log = host.shell("docker logs acme-client 2>&1; docker rm -f acme-client")
     assert answer == "proven", log
+
+
+@pytest.fixture(scope="module")
+def registries(host: Host) -> dict[str, Any]:
+    """The other registries, trusted by the host's engine, which is logged in to none of them."""
+    registries = lab_piece("registries")
+    for registry in registries.values():
+        trust = f"/etc/docker/certs.d/{registry['name']}"
+        host.shell(f"mkdir -p {trust} && cat > {trust}/ca.crt", Path(lab_facts()["lab_ca_file"]).read_bytes())
+    return registries
+
+
+def said(host: Host, command: str, stdin: bytes | None = None) -> str:
+    """What a command that has to fail says."""
+    return host.shell(f"if {command} 2>&1; then echo 'it did not fail'; fi", stdin)
+
+
+def log_in(host: Host, bearer: dict[str, Any], account: str) -> None:
+    host.shell(f"docker login --username {account} --password-stdin {bearer['name']}", bearer["accounts"][account].encode())
+
+
+def test_a_registry_with_tokens_gives_each_account_what_is_its(host: Host, registries: dict[str, Any]) -> None:
+    bearer = registries["bearer"]
+    image = f"{bearer['name']}/lab/redis:8"
+    ours = f"{bearer['name']}/lab-pieces/redis:pushed"
+    challenge = host.shell(f"curl -sS --cacert /etc/docker/certs.d/{bearer['name']}/ca.crt -o /dev/null -D - https://{bearer['name']}/v2/lab/redis/manifests/8")
+    assert f'Bearer realm="{bearer["realm"]}",service="{bearer["name"]}",scope="repository:lab/redis:pull"' in challenge
+    assert "denied" in said(host, f"docker pull {image}")
+    assert "unauthorized" in said(host, f"docker login --username toucantoco+robot --password-stdin {bearer['name']}", b"wrong")
+    log_in(host, bearer, "toucantoco+stranger")
+    assert "denied" in said(host, f"docker pull {image}")
+    log_in(host, bearer, "toucantoco+robot")
+    host.shell(f"docker pull {image} && docker tag {image} {ours}")
+    assert "denied" in said(host, f"docker push {ours}")
+    log_in(host, bearer, "toucantoco+ci")
+    host.shell(f"docker push {ours} && docker logout {bearer['name']}")
+
+
+def test_a_mirror_pulls_through_for_everybody(host: Host, registries: dict[str, Any]) -> None:
+    name = f"{registries['mirror']['name']}/lab/redis"
+    host.shell(f"docker pull {name}:8")
+    digests = json.loads(host.shell(f"docker image inspect -f '{{{{json .RepoDigests}}}}' {name}:8"))
+    assert f"{name}@{digest_of('lab/redis', '8')}" in digests
+
+
+def test_a_login_page_answers_whatever_is_asked(host: Host, registries: dict[str, Any]) -> None:
+    name = registries["login_page"]["name"]
+    for method, path in (("GET", "/v2/"), ("POST", "/v2/lab/redis/blobs/uploads/")):
+        answer = host.shell(f"curl -sS -i -X {method} -d x --cacert /etc/docker/certs.d/{name}/ca.crt https://{name}{path}")
+        assert answer.startswith("HTTP/1.1 200")
+        assert "text/html" in answer
+        assert "Sign in" in answer
+    assert "it did not fail" not in said(host, f"docker pull {name}/lab/redis:8")

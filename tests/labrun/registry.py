@@ -26,6 +26,12 @@ def point_tag(repository: str, tag: str, source: str, source_tag: str) -> str:
     return headers["Docker-Content-Digest"]
 
 
+def digest_of(repository: str, tag: str) -> str:
+    """Digest of the manifest that `repository:tag` is now."""
+    headers, dummy = _request("HEAD", f"/v2/{repository}/manifests/{tag}", headers={"Accept": _MANIFEST}, wanted=200)
+    return headers["Docker-Content-Digest"]
+
+
 def _request(method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None, *, wanted: int) -> tuple[http.client.HTTPMessage, bytes]:
     lab = lab_facts()
     port = subprocess.run(["docker", "port", lab["lab_registry_container"], "5000/tcp"], stdout=subprocess.PIPE, check=True).stdout.decode().split()[0]

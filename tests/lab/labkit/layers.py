@@ -92,6 +92,7 @@ LAYERS: dict[str, Layer] = {
     "client": Build("client", {"BASE": "debian"}),
     "browser": Build("browser", {"BASE": "client"}),
     "pebble": Build("pebble", {"BASE": "debian"}),
+    "registries": Build("registries", {"BASE": "registry"}),
     "host-bookworm-root": Bootstrap("bookworm", _HOST_PACKAGES, variant="apt", keeps_package_lists=True),
     # Debian 12 has no Compose 2.
     "host-bookworm": Build("host-bare", {"BASE": "host-bookworm-root"}, {"DOCKER_PACKAGES": "docker.io"}),

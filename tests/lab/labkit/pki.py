@@ -10,7 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .command import run
-from .names import BACKEND_NAME, FRONTEND_NAME, LAB_CACHE, MONGODB_NAME, PEBBLE_IP, PEBBLE_NAME, REDIS_NAME, REGISTRY_NAME
+from .names import (
+    BACKEND_NAME, FRONTEND_NAME, LAB_CACHE, LOGIN_IP, LOGIN_NAME, MIRROR_IP, MIRROR_NAME, MONGODB_NAME, PEBBLE_IP, PEBBLE_NAME, QUAY_IP,
+    QUAY_NAME, REDIS_NAME, REGISTRY_NAME,
+)
 
 FOLDER = LAB_CACHE / "pki"
 AUTHORITY = FOLDER / "ca.crt"
@@ -61,6 +64,14 @@ def ensure_databases() -> None:
 def ensure_pebble() -> None:
     """Make the certificate of the ACME server's own HTTPS if it is missing."""
     _issue("pebble", (PEBBLE_NAME,), extra_sans=(f"IP:{PEBBLE_IP}",))
+
+
+def ensure_registries() -> None:
+    """Make the certificates of the other registries, and that of who signs their tokens, as far as they are missing."""
+    _issue("quay", (QUAY_NAME,), extra_sans=(f"IP:{QUAY_IP}",))
+    _issue("login", (LOGIN_NAME,), extra_sans=(f"IP:{LOGIN_IP}",))
+    _issue("mirror", (MIRROR_NAME,), extra_sans=(f"IP:{MIRROR_IP}",))
+    _issue("token-signer", ("tokens.lab.test",))
 
 
 def key_and_certificate(name: str) -> Path:

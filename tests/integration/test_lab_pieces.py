@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,20 @@ def test_the_vendors_compose_file_runs_as_it_is_and_keeps_what_is_written(host: 
     host.shell(f"cd {stack.folder} && docker compose restart")
     host.shell("curl --silent --fail --retry 60 --retry-delay 1 --retry-all-errors http://localhost:5000/")
     assert stack.content() == before
+
+
+def test_hosts_have_one_folder_in_common_and_one_of_their_own(host: Host) -> None:
+    lab = lab_facts()
+    mounts = json.loads(subprocess.run(["docker", "inspect", "-f", "{{json .Mounts}}", host.name], stdout=subprocess.PIPE, check=True).stdout)
+    sources = {mount["Destination"]: mount["Name"] for mount in mounts}
+    assert sources[lab["lab_shared_folder"]] == "toucan-lab-shared"
+    assert sources[lab["lab_unshared_folder"]] != "toucan-lab-shared"
+    host.shell(f"touch {lab['lab_shared_folder']}/from-{host.name}")
+    look = ["docker", "run", "--rm", "--volume", "toucan-lab-shared:/seen", lab["lab_images"]["debian"], "ls", "/seen"]
+    try:
+        assert f"from-{host.name}" in subprocess.run(look, stdout=subprocess.PIPE, check=True).stdout.decode().split()
+    finally:
+        host.shell(f"rm {lab['lab_shared_folder']}/from-{host.name}")
 
 
 #: Both databases as a program in a container of a host sees them: by certificate, name and password, and by SRV record.

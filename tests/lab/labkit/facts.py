@@ -65,5 +65,7 @@ def variables(images: dict[str, str]) -> dict:
         "lab_stray_key": str(pki.FOLDER / "stray.key"),
         "lab_ssh_config": str(ssh.CONFIG),
         "lab_hosts": hosts.names(),
+        "lab_shared_folder": hosts.SHARED_FOLDER,
+        "lab_unshared_folder": hosts.UNSHARED_FOLDER,
         "lab_cgroup_version": int(docker("info", "--format", "{{.CgroupVersion}}")),
     }

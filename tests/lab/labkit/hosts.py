@@ -26,6 +26,11 @@ _SANDBOX = (
     "--tmpfs", "/run:exec,mode=755", "--tmpfs", "/tmp:exec,mode=1777", "--stop-signal", "SIGRTMIN+3",
 )
 
+SHARED_VOLUME = "toucan-lab-shared"
+"""Mounted in every host, as a file server's export is; what hosts put there outlives them until the lab goes down."""
+SHARED_FOLDER = "/srv/shared"
+UNSHARED_FOLDER = "/srv/alone"
+
 
 def names() -> list[str]:
     """Names of the lab's hosts, running or not, in order of their numbers."""
@@ -85,12 +90,15 @@ def prepare_image(base: str, script: Path, target: str) -> None:
 
 
 def _create(host: str, image: str) -> None:
+    docker("volume", "create", "--label", LABEL, SHARED_VOLUME)
     docker(
         "run", "--detach", "--name", host, "--hostname", host, "--label", f"{LABEL}=host",
         "--network", NETWORK, "--ip", host_ip(number_of(host)), "--env", f"LAB_DNS={DNS_IP}",
         *itertools.chain.from_iterable(("--network-alias", alias) for alias in host_names(host)),
         # A host that reboots itself comes back; one that cannot boot does not try for ever.
-        "--restart", "on-failure:3", *_SANDBOX, "--volume", f"{_docker_volume(host)}:/var/lib/docker", image,
+        "--restart", "on-failure:3", *_SANDBOX, "--volume", f"{_docker_volume(host)}:/var/lib/docker",
+        # One folder that all hosts have in common, and one mounted at the same place in all, which they have not.
+        "--volume", f"{SHARED_VOLUME}:{SHARED_FOLDER}", "--volume", UNSHARED_FOLDER, image,
     )
 
 

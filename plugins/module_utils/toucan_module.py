@@ -45,6 +45,22 @@ def _shown(spec: Mapping[str, Any], value: Any) -> Any:
     return value
 
 
+def with_empty_texts_unset(spec: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters in which an empty text is what the option is without one: a survey cannot leave a text out.
+
+    A required text stays empty, for the module to say what it is missing.
+    """
+    return {name: _without_empty_text(spec.get(name, {}), value) for name, value in params.items()}
+
+
+def _without_empty_text(spec: Mapping[str, Any], value: Any) -> Any:
+    if value == "" and spec.get("type", "str") in ("str", "path") and not spec.get("required"):
+        return spec.get("default")
+    if spec.get("options") and isinstance(value, Mapping):
+        return with_empty_texts_unset(spec["options"], value)
+    return value
+
+
 def to_blank(secrets: Iterable[str], shown: Mapping[str, Any]) -> set[str]:
     """The secrets to blank in a result: not those that are short, or that stand in the open in another parameter.
 
@@ -60,6 +76,7 @@ class ToucanModule(AnsibleModule):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._invocation: dict[str, Any] = {}
         super().__init__(*args, **kwargs)
+        self.params = with_empty_texts_unset(self.argument_spec, self.params)
         # From here on the parameters are shown without secrets, instead of with their texts blanked.
         shown = without_secrets(self.argument_spec, self.params)
         self._invocation = {"invocation": {"module_args": shown}}

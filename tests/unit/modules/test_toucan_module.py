@@ -15,7 +15,7 @@ from ansible_collections.toucan.selfhosted.plugins.module_utils import toucan_mo
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors import Failure
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.lock import Lock
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.plan import Step
-from ansible_collections.toucan.selfhosted.plugins.module_utils.toucan_module import ToucanModule, to_blank, without_secrets
+from ansible_collections.toucan.selfhosted.plugins.module_utils.toucan_module import ToucanModule, to_blank, with_empty_texts_unset, without_secrets
 
 HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
 SPEC: dict[str, Any] = {
@@ -44,6 +44,26 @@ def test_secrets_are_hidden_whole_at_any_depth() -> None:
 
 def test_what_was_not_given_is_shown_as_missing() -> None:
     assert without_secrets(SPEC, {"secret_env": None, "registry": None, "unknown": 1}) == {"secret_env": None, "registry": None, "unknown": 1}
+
+
+def test_an_empty_text_is_what_was_not_given() -> None:
+    spec: dict[str, Any] = {
+        "directory": {"type": "path", "default": "/var/lib/toucan"},
+        "url": {},
+        "wanted": {"type": "str", "required": True},
+        "registry": {"type": "dict", "options": {"name": {"type": "str", "default": "quay.io"}, "username": {"type": "str"}}},
+        "env": {"type": "dict"},
+        "services": {"type": "list", "elements": "str", "default": ["backend"]},
+    }
+    params = {"directory": "", "url": "", "wanted": "", "registry": {"name": "", "username": "robot"}, "env": {"EMPTY": ""}, "services": []}
+    assert with_empty_texts_unset(spec, params) == {
+        "directory": "/var/lib/toucan",
+        "url": None,
+        "wanted": "",
+        "registry": {"name": "quay.io", "username": "robot"},
+        "env": {"EMPTY": ""},
+        "services": [],
+    }
 
 
 def test_only_what_can_be_told_from_ordinary_text_is_blanked() -> None:

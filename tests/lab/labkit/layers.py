@@ -93,6 +93,7 @@ LAYERS: dict[str, Layer] = {
     "browser": Build("browser", {"BASE": "client"}),
     "pebble": Build("pebble", {"BASE": "debian"}),
     "registries": Build("registries", {"BASE": "registry"}),
+    "execution-environment": Build("execution-environment", {"BASE": "debian"}),
     "host-bookworm-root": Bootstrap("bookworm", _HOST_PACKAGES, variant="apt", keeps_package_lists=True),
     # Debian 12 has no Compose 2.
     "host-bookworm": Build("host-bare", {"BASE": "host-bookworm-root"}, {"DOCKER_PACKAGES": "docker.io"}),

@@ -69,6 +69,7 @@ def refusal(question):
 
 by_record = pymongo.MongoClient("mongodb+srv://" + mongodb["srv_name"], tlsCAFile="/ca.crt", **login)
 by_name = pymongo.MongoClient(mongodb["address"], tls=True, tlsCAFile="/ca.crt", **login)
+reader, writer = (pymongo.MongoClient(mongodb[f"{role}_address"], tls=True, tlsCAFile="/ca.crt", **login) for role in ("reader", "writer"))
 by_record.lab_pieces.notes.insert_one({"from": "srv"})
 name, port = cache["address"].split(":")
 secured = dict(host=name, port=int(port), ssl=True, ssl_ca_certs="/ca.crt")
@@ -77,6 +78,8 @@ print(json.dumps({
     "ping": redis.Redis(password=cache["password"], **secured).ping(),
     "without TLS": refusal(lambda: pymongo.MongoClient(mongodb["address"], **login).admin.command("ping")),
     "unknown CA": refusal(lambda: pymongo.MongoClient(mongodb["address"], tls=True, **login).admin.command("ping")),
+    "reader": [refusal(lambda: reader.x.y.find_one()), refusal(lambda: reader.x.y.insert_one({}))],
+    "writer": [refusal(lambda: writer.lab_pieces.y.insert_one({})), refusal(lambda: writer.drop_database("lab_pieces"))],
     "wrong password": refusal(lambda: pymongo.MongoClient(mongodb["address"], tls=True, tlsCAFile="/ca.crt", **{**login, "password": "x"}).x.y.find_one()),
     "no Redis password": refusal(lambda: redis.Redis(**secured).ping()),
 }))
@@ -93,6 +96,9 @@ def test_external_databases_want_tls_and_a_password_and_have_an_srv_record(host:
     seen = json.loads(host.shell(program, json.dumps(databases).encode()))
     assert seen["found"] == {"from": "srv"}
     assert seen["ping"] is True
+    assert seen["reader"][0] == seen["writer"][0] == "let in"
+    assert 'not authorized on x to execute command { insert: "y"' in seen["reader"][1]
+    assert "not authorized on lab_pieces to execute command { dropDatabase: 1" in seen["writer"][1]
     assert "connection closed" in seen["without TLS"]
     assert "CERTIFICATE_VERIFY_FAILED" in seen["unknown CA"]
     assert "Authentication failed" in seen["wrong password"]

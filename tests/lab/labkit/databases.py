@@ -10,14 +10,16 @@ import secrets
 from . import pki
 from .command import run, wait_for
 from .containers import ensure_service
-from .names import CLUSTER_NAME, LAB_CACHE, MONGODB_IP, MONGODB_NAME, REDIS_IP, REDIS_NAME
+from .names import CLUSTER_NAME, LAB_CACHE, MONGODB_IP, MONGODB_NAME, NARROW_MONGODB_IP, NARROW_MONGODB_NAME, REDIS_IP, REDIS_NAME
 
 WHAT = "a MongoDB and a Redis that somebody else runs"
-LAYERS = ("mongodb", "redis")
+LAYERS = ("mongodb", "mongodb-narrow", "redis")
 MONGODB = "toucan-lab-mongodb"
+NARROW_MONGODB = "toucan-lab-mongodb-narrow"
 REDIS = "toucan-lab-redis"
 MONGODB_PORT = 27017
 REDIS_PORT = 6380
+READER_PORT, WRITER_PORT = 27017, 27018
 MONGODB_USER = "toucan"
 
 PASSWORDS = LAB_CACHE / "passwords"
@@ -27,9 +29,10 @@ AWKWARD = "@:/%40?#&+[x]$HOME'\"\\ é"
 
 
 def ensure(images: dict[str, str]) -> None:
-    """Start both if they do not run, from ``images`` of LAYERS, and wait until they answer."""
+    """Start them if they do not run, from ``images`` of LAYERS, and wait until they answer."""
     pki.ensure_databases()
     _ensure_mongodb(images["mongodb"])
+    _ensure_narrow_mongodb(images["mongodb-narrow"])
     _ensure_redis(images["redis"])
 
 
@@ -40,6 +43,9 @@ def facts() -> dict[str, object]:
         "mongodb": {
             "address": f"{MONGODB_NAME}:{MONGODB_PORT}",
             "srv_name": CLUSTER_NAME,
+            # The same server, with the same login, to whoever has but the role readAnyDatabase or readWriteAnyDatabase.
+            "reader_address": f"{NARROW_MONGODB_NAME}:{READER_PORT}",
+            "writer_address": f"{NARROW_MONGODB_NAME}:{WRITER_PORT}",
             "username": MONGODB_USER,
             "password": password("mongodb"),
             "ip": MONGODB_IP,
@@ -70,6 +76,18 @@ def _ensure_mongodb(image: str) -> None:
         command=["mongod", "--tlsMode", "requireTLS", "--tlsCertificateKeyFile", "/etc/lab/mongodb.pem"],
     )
     _wait_for_tls("MongoDB", MONGODB, MONGODB_IP, MONGODB_PORT)
+
+
+def _ensure_narrow_mongodb(image: str) -> None:
+    """What the lab's MongoDB cannot show by itself, as it knows no roles."""
+    ensure_service(
+        NARROW_MONGODB, "mongodb-narrow", image, "--ip", NARROW_MONGODB_IP, "--network-alias", NARROW_MONGODB_NAME,
+        "--volume", f"{pki.DATABASES_AUTHORITY}:/etc/lab/ca.crt:ro",
+        "--volume", f"{pki.key_and_certificate('narrow-mongodb')}:/etc/lab/narrow.pem:ro",
+        command=["narrow-mongodb", f"{MONGODB_NAME}:{MONGODB_PORT}"],
+    )
+    for port in (READER_PORT, WRITER_PORT):
+        _wait_for_tls("MongoDB for narrower roles", NARROW_MONGODB, NARROW_MONGODB_IP, port)
 
 
 def _ensure_redis(image: str) -> None:

@@ -91,6 +91,7 @@ LAYERS: dict[str, Layer] = {
     "caddy-2.6": Build("caddy", {"BASE": "debian"}, {"SUITE": "trixie"}),
     "client": Build("client", {"BASE": "debian"}),
     "browser": Build("browser", {"BASE": "client"}),
+    "mongodb-narrow": Build("mongodb-narrow", {"BASE": "client"}),
     "pebble": Build("pebble", {"BASE": "debian"}),
     "registries": Build("registries", {"BASE": "registry"}),
     "execution-environment": Build("execution-environment", {"BASE": "debian"}),

@@ -19,6 +19,7 @@ from .names import (
     MIRROR_IP,
     MIRROR_NAME,
     MONGODB_NAME,
+    NARROW_MONGODB_NAME,
     PEBBLE_IP,
     PEBBLE_NAME,
     QUAY_IP,
@@ -70,6 +71,7 @@ def ensure_databases() -> None:
     if not DATABASES_AUTHORITY.exists():
         _make_authority(DATABASES_AUTHORITY, DATABASES_AUTHORITY.with_suffix(".key"), "Database team CA")
     _issue("mongodb", (MONGODB_NAME,), authority=DATABASES_AUTHORITY)
+    _issue("narrow-mongodb", (NARROW_MONGODB_NAME,), authority=DATABASES_AUTHORITY)
     _issue("redis", (REDIS_NAME,), authority=DATABASES_AUTHORITY)
 
 

@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 
 from labrun.hosts import CONTAINERS, LAB, Host, Run, lab_facts, site_variables, user_shell
+from labrun.lock import held_lock
 from labrun.user import BACKEND, FRONTEND, bearer, curl, present_user, served_certificate
 
 DIRECTORY = "/var/lib/toucan/proxy"
@@ -287,6 +288,49 @@ def versions_need_the_root(host: Host, root: str) -> None:
     names = {"path": "/etc/hosts", "line": f"127.0.0.1 {FRONTEND} {BACKEND}", "insertbefore": "BOF", "unsafe_writes": True}
     name_it, forget_it = ({"name": "Name", "ansible.builtin.lineinfile": {**names, "state": state}} for state in ("present", "absent"))
     host.play([{"name": "Ask", "block": [name_it, *ask(), *ask(ca_path=root)], "always": [forget_it]}]).succeeded()
+
+
+def test_a_pinned_image_is_kept(proxied: Host) -> None:
+    apply(proxied).succeeded()
+    image = proxied.shell(f"docker inspect -f '{{{{.Config.Image}}}}' {CONTAINER}").strip()
+    assert "@sha256:" in image
+    apply(proxied, toucan_proxy_image=image).unchanged()
+    run = apply(proxied, "--check", "--diff", toucan_proxy_image=f"{image.partition('@')[0]}@sha256:{'0' * 64}").succeeded()
+    assert f"@sha256:{'0' * 64}" in run.text
+
+
+def test_a_compose_file_without_its_service_is_written_anew(proxied: Host) -> None:
+    before = proxied.shell(f"cat {DIRECTORY}/compose.yaml")
+    containers = proxied.containers()
+    proxied.shell(f"cat > {DIRECTORY}/compose.yaml", b"services: {}\n")
+    assert apply(proxied).succeeded().recap["changed"] == 1
+    assert proxied.shell(f"cat {DIRECTORY}/compose.yaml") == before
+    assert proxied.containers() == containers
+    assert serves(proxied)
+
+
+def test_a_backend_without_its_inner_nginx_is_reached_at_its_own_port(proxied: Host) -> None:
+    def deploy(**variables: Any) -> Run:
+        roles = [{"name": role, "ansible.builtin.import_role": {"name": f"toucan.selfhosted.{role}"}} for role in ("toucan_stack", "toucan_proxy")]
+        return proxied.play(roles, variables={**site_variables(), **variables}).succeeded()
+
+    try:
+        deploy(toucan_stack_env={"TOUCAN_NGINX_SUPERVISOR": False})
+        assert "backend:5000" in proxied.shell(f"cat {DIRECTORY}/config/Caddyfile")
+        assert serves(proxied)
+    finally:
+        deploy()
+    assert "backend:80" in proxied.shell(f"cat {DIRECTORY}/config/Caddyfile")
+    assert serves(proxied)
+
+
+def test_another_run_on_the_host_is_waited_for(proxied: Host, renewed: Certificate) -> None:
+    before = picture(proxied)
+    with held_lock(proxied):
+        run = apply(proxied, toucan_proxy_lock_timeout=1, **renewed.variables)
+    run.refused("toucan_proxy cannot run beside another run on this host, which did not end within 1 s; wait until it has ended")
+    assert picture(proxied) == before
+    apply(proxied).succeeded()
 
 
 # -- Bad input ------------------------------------------------------------------------------------------------------------

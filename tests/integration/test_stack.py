@@ -11,12 +11,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
 from labrun.hosts import CONTAINERS, LISTING, Host, Run, lab_facts, site_variables
+from labrun.lock import held_lock, wait_for_waiting
 from labrun.registry import point_tag
 
 ROLE = "toucan.selfhosted.toucan_stack"
@@ -282,6 +284,50 @@ def test_a_mounted_file_starts_its_reader_anew(stack: Host) -> None:
     password = json.loads(stack.shell("cat /etc/toucan/secrets.json"))["redis_password"]
     assert stack.shell(asked, f"{password}\n".encode()).split() == ["maxmemory", str(300 << 20)]
     stack.role("toucan_stack", variables=variables).unchanged()
+
+
+# -- what the host's log tells ------------------------------------------------------------------------------------------
+
+
+def test_the_systems_log_has_no_password_however_python_spells_it(stack: Host) -> None:
+    """Ansible itself blanks only what stands in the log as it was given."""
+    variables = site_variables()
+    began = stack.shell("date '+%Y-%m-%d %H:%M:%S'").strip()
+    variables["toucan_registry"]["password"] = f"pa\\ss\"wo'rd {LEAK}"
+    run = stack.role("toucan_stack", "--check", "--diff", "-vvv", variables=variables).unchanged()
+    assert LEAK not in run.output
+    log = stack.shell(f"journalctl --since '{began}' --output cat")
+    assert "Invoked with" in log and "'username': 'robot', 'password': 'VALUE_SPECIFIED_IN_NO_LOG_PARAMETER'" in log
+    assert LEAK not in log
+
+
+# -- two runs at once ---------------------------------------------------------------------------------------------------
+
+
+def test_of_two_runs_at_once_one_waits_and_finds_nothing_to_do(stack: Host) -> None:
+    variables = {**site_variables(), "toucan_stack_redis_memory_mb": 310}
+    before = stack.containers()
+    with ThreadPoolExecutor(2) as runs:
+        with held_lock(stack):
+            both = [runs.submit(stack.role, "toucan_stack", variables=variables) for dummy in range(2)]
+            wait_for_waiting(stack, 2)
+        worker, waiter = sorted((run.result().succeeded() for run in both), key=lambda run: -run.recap["changed"])
+    assert (worker.recap["changed"], waiter.recap["changed"]) == (1, 0)
+    assert "s for toucan_stack of process " in waiter.text and "Waited " in waiter.text
+    assert "s for toucan_stack of process " not in worker.text
+    assert changed_services(before, stack.containers()) == {"toucan-redis-1"}
+    assert stack.shell("cat /run/toucan/lock; stat -c %a /run/toucan/lock") == "600\n"
+    stack.role("toucan_stack", variables=site_variables()).succeeded()
+
+
+@pytest.mark.parametrize("arguments", [(), ("--check",)], ids=["run", "check"])
+def test_a_run_that_waits_in_vain_harms_nothing(stack: Host, arguments: tuple[str, ...]) -> None:
+    variables = {**site_variables(), "toucan_stack_redis_memory_mb": 310, "toucan_stack_lock_timeout": 1}
+    before = picture(stack)
+    with held_lock(stack):
+        run = stack.role("toucan_stack", *arguments, variables=variables)
+    run.refused("toucan_stack cannot run beside another run on this host, which did not end within 1 s; wait until it has ended and run again")
+    assert picture(stack) == before
 
 
 # -- a second stack: tags, health, passwords ----------------------------------------------------------------------------

@@ -51,7 +51,7 @@ class ActionModule(ActionBase):
             return result
         checks = [
             self._variables(variables),
-            check_clock(before, host_time, after, clock_limit),
+            *([check_clock(before, host_time, after, clock_limit)] if clock_limit is not None else []),
             *(Check(**facts) for facts in answer["checks"]),
         ]
         result["checks"] = [check.facts() for check in checks]

@@ -14,7 +14,8 @@ options:
   state_path:
     description:
       - The file that records what is true of the stack on this host.
-      - Only M(toucan.selfhosted.toucan_state) changes it; every other module reads it before its own options.
+      - M(toucan.selfhosted.toucan_state) changes it, and M(toucan.selfhosted.toucan_service), which keeps in it what was stopped on purpose. Every
+        other module reads it before its own options.
     type: path
     default: /etc/toucan/stack.json
 """

@@ -224,6 +224,7 @@ internal_ca:
   type: str
 """
 
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any, Optional
 
@@ -385,7 +386,8 @@ def main() -> None:
     options_only = module.params["options_only"]
     has_libraries = not options_only and module.need_libraries(["docker", "yaml", "cryptography"])
     try:
-        request = proxy_request(module.params, can_check=has_libraries)
+        stopped = services.PROXY in (module.state().get("stopped") or [])
+        request = replace(proxy_request(module.params, can_check=has_libraries), stopped=stopped)
         if request.require_dns:
             refuse_unresolved(site.host for site in request.options.sites)
     except Failure as failure:

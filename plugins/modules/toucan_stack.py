@@ -325,6 +325,11 @@ workers:
   sample:
     count: 5
     reason: 2*2+1 = 5 for 2 CPUs; 50% of 16000 MiB of memory at 400 MiB each allows 20
+stopped:
+  description: The services of this host that stay stopped on purpose. Those that M(toucan.selfhosted.toucan_stack) runs are no longer among them.
+  returned: success, unless with O(options_only=true)
+  type: list
+  elements: str
 compose:
   description: Project, folder and network.
   returned: success, unless with O(options_only=true)
@@ -471,6 +476,7 @@ def stack_request(params: dict[str, Any], state: dict[str, Any]) -> StackRequest
         recorded=recorded_images(state),
         recorded_places=state.get("places", {}),
         recorded_project=state.get("compose", {}).get("project", ""),
+        stopped=frozenset(state.get("stopped") or []),
         start_timeout=params["start_timeout"],
         allow_version_change=params["allow_version_change"],
         allow_service_removal=params["allow_service_removal"],

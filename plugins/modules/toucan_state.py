@@ -114,6 +114,21 @@ options:
       database:
         description: Folder of the database's files.
         type: path
+  proxy:
+    description: The proxy's own compose project on this host.
+    type: dict
+    suboptions:
+      project:
+        description: Its name.
+        type: str
+      directory:
+        description: The folder of its compose file.
+        type: path
+  stopped:
+    description: The services that were stopped on purpose. M(toucan.selfhosted.toucan_service) records them by itself.
+    type: list
+    elements: str
+    choices: [frontend, backend, mongodb, redis, proxy]
 seealso:
   - module: toucan.selfhosted.toucan_version
 """
@@ -199,6 +214,8 @@ def argument_spec() -> dict[str, Any]:
         "ca_file": {"type": "path"},
         "python": {"type": "path"},
         "places": {"type": "dict", "options": {"storage": {"type": "path"}, "database": {"type": "path"}}},
+        "proxy": {"type": "dict", "options": {"project": {"type": "str"}, "directory": {"type": "path"}}},
+        "stopped": {"type": "list", "elements": "str", "choices": list(ALL_KINDS)},
     }
 
 

@@ -116,6 +116,10 @@ class ComposeProject:
         """
         self._run(["up", "--detach", "--no-build", "--pull", "never", *(["--force-recreate"] if recreate else []), service])
 
+    def start(self, service: str) -> None:
+        """Start one service, and what it depends on, as they are: only what has no container is created from the files in the folder."""
+        self._run(["up", "--detach", "--no-build", "--pull", "never", "--no-recreate", service])
+
     def _run(self, arguments: Sequence[str], text: str = "") -> str:
         argv = ["docker", "compose", "--project-name", self.name, "--project-directory", self.folder, *arguments]
         # The folder may not exist yet when a plan is made.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
@@ -24,6 +24,7 @@ except ImportError:
     docker = None
 
 HASH_LABEL = "com.docker.compose.config-hash"
+OURS_LABEL = "toucan.selfhosted"
 _NO_PROGRAM = re.compile("executable file not found|no such file or directory")
 
 
@@ -50,6 +51,15 @@ class Container:
     @property
     def running(self) -> bool:
         return self.state == "running"
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A container of something else on the same engine: ``sources`` are the folders and volumes that it mounts."""
+
+    name: str
+    sources: tuple[str, ...]
+    networks: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -105,6 +115,12 @@ class DockerEngine:
             image = {}
         return inspected(detail, image)
 
+    def neighbours(self, own: Collection[str]) -> list[Neighbour]:
+        """Every container, running or not, but for those with the IDs ``own``."""
+        with _told("Listing all containers"):
+            found = self._client.api.containers(all=True)
+        return [_neighbour(item) for item in found if item["Id"] not in own]
+
     def image_id(self, reference: str) -> str:
         """The ID of a local image, empty where the engine does not have it."""
         with _told(f"Looking for image {reference}"):
@@ -138,6 +154,11 @@ class DockerEngine:
         """Let a paused container run on; compose itself refuses to start one."""
         with _told(f"Unpausing container {container[:12]}"):
             self._client.api.unpause(container)
+
+    def stop(self, container: str, grace: int = 60) -> None:
+        """End a container's processes within ``grace`` seconds; the container stays."""
+        with _told(f"Stopping container {container[:12]}"):
+            self._client.api.stop(container, timeout=grace)
 
     def remove(self, container: str, grace: int = 60) -> None:
         """Stop a container and remove it; its mounted files stay."""
@@ -193,7 +214,31 @@ class DockerEngine:
     def create_network(self, name: str) -> None:
         """Make a bridge network; it belongs to no compose project, because several use it."""
         with _told(f"Creating network {name}"):
-            self._client.api.create_network(name, driver="bridge", check_duplicate=True)
+            self._client.api.create_network(name, driver="bridge", check_duplicate=True, labels={OURS_LABEL: ""})
+
+    def network_is_ours(self, name: str) -> bool:
+        """Whether there is a network of this name that :meth:`create_network` made."""
+        with _told(f"Looking for network {name}"):
+            found = self._client.api.networks(names=[name], filters={"label": OURS_LABEL})
+        return any(network["Name"] == name for network in found)
+
+    def remove_network(self, name: str) -> None:
+        """Remove a network that no container uses."""
+        with _told(f"Removing network {name}"):
+            self._client.api.remove_network(name)
+
+    def volume_exists(self, name: str) -> bool:
+        """Whether the engine has a volume of this name."""
+        with _told(f"Looking for volume {name}"):
+            try:
+                return bool(self._client.api.inspect_volume(name))
+            except NotFound:
+                return False
+
+    def remove_volume(self, name: str) -> None:
+        """Remove a volume, and the data in it."""
+        with _told(f"Removing volume {name}"):
+            self._client.api.remove_volume(name)
 
 
 def _container(detail: Mapping[str, Any]) -> Container:
@@ -213,6 +258,13 @@ def _container(detail: Mapping[str, Any]) -> Container:
         addresses={name: settings["IPAddress"] for name, settings in networks.items() if settings.get("IPAddress")},
         published=tuple((binding["HostIp"], int(binding["HostPort"])) for bound in bindings.values() for binding in bound or []),
     )
+
+
+def _neighbour(item: Mapping[str, Any]) -> Neighbour:
+    mounts = item.get("Mounts") or []
+    sources = {source for mount in mounts for source in (mount.get("Name"), mount.get("Source")) if source}
+    networks = (item.get("NetworkSettings") or {}).get("Networks") or {}
+    return Neighbour(item["Names"][0].lstrip("/"), tuple(sorted(sources)), tuple(sorted(networks)))
 
 
 @contextlib.contextmanager

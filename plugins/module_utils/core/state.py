@@ -11,7 +11,10 @@ Shape (schema 1)::
      "images": {KIND: {"name": NAME, "tag": TAG, "digest": "sha256:…" or "", "id": "sha256:…"}},
      "ca_file": PATH or "", "python": PATH, "places": {"storage": PATH, "database": PATH},
      "adopted": {"at": TIME, "compose_files": [PATH, …], "containers": {KIND: NAME}, "services": {KIND: COMPOSE_NAME},
-                 "environment": {KIND: [VARIABLE, …]}, "mounts": {KIND: ["SOURCE:TARGET[:ro]", …]}}}
+                 "environment": {KIND: [VARIABLE, …]}, "mounts": {KIND: ["SOURCE:TARGET[:ro]", …]}},
+     "proxy": {"project": NAME, "directory": PATH}, "stopped": [KIND, …]}
+
+``stopped`` are services that were stopped on purpose; they have no containers, so that no reboot starts them.
 
 Every key but ``schema`` and ``instance_id`` may be missing.
 """
@@ -28,8 +31,9 @@ from .plan import Step
 
 DEFAULT_PATH = "/etc/toucan/stack.json"
 SCHEMA = 1
-_MAPPINGS = ("urls", "compose", "images", "places", "adopted")
-KEYS = ("services", "urls", "compose", "images", "ca_file", "python", "places")
+STOPPED_ON_PURPOSE = "stopped on purpose"  # how a plan says what a service that is brought back was
+_MAPPINGS = ("urls", "compose", "images", "places", "adopted", "proxy")
+KEYS = ("services", "urls", "compose", "images", "ca_file", "python", "places", "proxy", "stopped")
 
 
 def read_state(path: str = DEFAULT_PATH) -> Optional[dict[str, Any]]:

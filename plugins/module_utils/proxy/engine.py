@@ -23,14 +23,13 @@ from ..core.errors import Failure
 from ..core.files import json_bytes, read_bytes, read_json, write_atomic
 from ..core.folders import Folder, make_folder, observe_folder, plan_folders
 from ..core.plan import Step
+from ..core.state import STOPPED_ON_PURPOSE
 from ..core.x509 import CertificateFacts
 from ..stack.planner import keep_digests, plan_network
 from . import caddyfile as caddy
 from .reachability import handshake_fault, open_as_user, refuse_foreign_address, refuse_taken_ports
 
 _FILE_MODES = {caddy.CADDYFILE: 0o444, caddy.CERTIFICATE: 0o444, caddy.KEY: 0o400}
-_CANDIDATE = "candidate"
-_LOADED = "loaded.json"
 _PUBLIC_ROUTES = (routes.FRONTEND_VERSION, routes.BACKEND_ROOT)
 
 
@@ -49,6 +48,7 @@ class ProxyRequest:
 
     :param certificate: ``None`` with Caddy's own CA.
     :param ca_pem: the CA that users trust; the system's where it is ``None``.
+    :param stopped: whether the state file has the proxy as stopped on purpose.
     """
 
     options: caddy.ProxyOptions
@@ -58,11 +58,12 @@ class ProxyRequest:
     ca_pem: Optional[str]
     require_dns: bool
     start_timeout: float
+    stopped: bool = False
 
 
 @dataclass(frozen=True)
 class Observed:
-    """What stands on the host; a bare host is the default. ``loaded`` is the hash of what the running Caddy took."""
+    """What stands on the host; a bare host is the default. ``loaded`` is the hash of what the running Caddy took; ``stopped`` says on purpose."""
 
     compose: Optional[Mapping[str, Any]] = None
     files: Mapping[str, str] = field(default_factory=dict)
@@ -71,6 +72,7 @@ class Observed:
     has_image: bool = False
     has_network: bool = False
     loaded: str = ""
+    stopped: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def deployed_image(compose: Optional[Mapping[str, Any]]) -> dict[str, Image]:
 def _container_steps(desired: Desired, observed: Observed) -> list[Step]:
     container, after = observed.container, {"image": str(desired.image)}
     if container is None:
-        return [Step("service.create:proxy", "create", "service proxy", None, after)]
+        return [Step("service.create:proxy", "create", "service proxy", {"state": STOPPED_ON_PURPOSE} if observed.stopped else None, after)]
     before = {"image": container.image, "state": container.state}
     if container.image != str(desired.image) or container.config_hash != desired.config_hash:
         return [Step("service.recreate:proxy", "recreate", "service proxy", before, after)]
@@ -177,7 +179,8 @@ class ProxyEngine:
             container=container,
             has_image=has_image,
             has_network=self.docker.network_exists(options.network),
-            loaded=(read_json(self._path(_LOADED)) or {}).get("files", ""),
+            loaded=(read_json(self._path(caddy.LOADED)) or {}).get("files", ""),
+            stopped=self.request.stopped,
         )
 
     def _resolve(self, compose: Optional[Mapping[str, Any]]) -> Image:
@@ -191,7 +194,7 @@ class ProxyEngine:
         """What ``caddy version`` says, or what the tag of an image that is not here yet promises."""
         if not has_image:
             return image.tag if "." in image.tag else ""
-        known = read_json(self._path(_LOADED)) or {}
+        known = read_json(self._path(caddy.LOADED)) or {}
         return known["version"] if known.get("image") == str(image) else self._caddy_version(image)
 
     def _caddy_version(self, image: Image) -> str:
@@ -252,16 +255,16 @@ class ProxyEngine:
                 subject=self.request.options.sites[0].host,
                 answer=fault,
             )
-        self._write_files(_CANDIDATE)
-        mounts = {self._path(_CANDIDATE): caddy.CONFIG_MOUNT}
+        self._write_files(caddy.CANDIDATE_FOLDER)
+        mounts = {self._path(caddy.CANDIDATE_FOLDER): caddy.CONFIG_MOUNT}
         code, text = self.docker.run_once(str(self._desired.image), caddy.validate_command(), mounts, self._user(), [caddy.CAPABILITY])
         if code:
             # A key that is not in use has no business on the host.
             self._clear_candidate(keep=(caddy.CADDYFILE,))
             raise Failure(
                 f"Caddy refuses the new configuration: {_last_error(text)}",
-                f"read it in {self._path(_CANDIDATE)}/{caddy.CADDYFILE}; the former one is still in use",
-                subject=self._path(_CANDIDATE),
+                f"read it in {self._path(caddy.CANDIDATE_FOLDER)}/{caddy.CADDYFILE}; the former one is still in use",
+                subject=self._path(caddy.CANDIDATE_FOLDER),
                 answer=text,
             )
         self._write_files(caddy.CONFIG_FOLDER)
@@ -284,10 +287,10 @@ class ProxyEngine:
             os.unlink(os.path.join(self._path(folder), name))
 
     def _clear_candidate(self, keep: Collection[str] = ()) -> None:
-        for name in set(os.listdir(self._path(_CANDIDATE))) - set(keep):
-            os.unlink(os.path.join(self._path(_CANDIDATE), name))
+        for name in set(os.listdir(self._path(caddy.CANDIDATE_FOLDER))) - set(keep):
+            os.unlink(os.path.join(self._path(caddy.CANDIDATE_FOLDER), name))
         if not keep:
-            os.rmdir(self._path(_CANDIDATE))
+            os.rmdir(self._path(caddy.CANDIDATE_FOLDER))
 
     def _read_files(self, folder: str) -> dict[str, str]:
         found = {name: read_bytes(os.path.join(self._path(folder), name)) for name in _FILE_MODES}
@@ -324,7 +327,7 @@ class ProxyEngine:
     def _record_loaded(self) -> None:
         image = self._desired.image
         loaded = {"files": fingerprint(self._desired.files), "image": str(image), "version": self._desired.version}
-        write_atomic(self._path(_LOADED), json_bytes(loaded), mode=0o600)
+        write_atomic(self._path(caddy.LOADED), json_bytes(loaded), mode=0o600)
 
     def report(self, observed: Observed, applied: bool) -> dict[str, Any]:
         image = self._desired.image

@@ -76,6 +76,7 @@ class StackEngine:
             stale=frozenset(self._stale(desired.definition, containers)),
             populated=frozenset(self._populated(public, desired.definition)),
             network=self.docker.network_exists(desired.network),
+            stopped=self.request.stopped,
         )
 
     def _resolve(self, deployed: Mapping[str, Image]) -> dict[str, Image]:
@@ -214,6 +215,7 @@ class StackEngine:
                 for kind, image in images.items()
             },
             "versions": {},
+            "stopped": sorted(self.request.stopped - set(self.request.options.services)),
         }
         if not applied:
             return result

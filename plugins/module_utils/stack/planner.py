@@ -16,6 +16,7 @@ from ..contract.stack import COMPOSE_FILE, SECRETS_FILE, Definition
 from ..core.errors import Failure
 from ..core.folders import Folder, plan_folders
 from ..core.plan import Step
+from ..core.state import STOPPED_ON_PURPOSE
 
 _TITLES = {name: kind for kind, name in COMPOSE_NAMES.items()}
 
@@ -41,7 +42,8 @@ class Observed:
     """What stands on the host; a bare host is the default.
 
     ``stale`` holds the kinds whose container is older than a file it reads; ``files`` goes from relative path to
-    whether the content and owner are as desired; ``missing`` are references the engine does not have.
+    whether the content and owner are as desired; ``missing`` are references the engine does not have; ``stopped`` are kinds that were
+    stopped on purpose, and that a run brings back.
     """
 
     public: Optional[Mapping[str, Any]] = None
@@ -53,6 +55,7 @@ class Observed:
     stale: frozenset[str] = frozenset()
     populated: frozenset[str] = frozenset()
     network: bool = False
+    stopped: frozenset[str] = frozenset()
 
 
 def deployed_images(public: Optional[Mapping[str, Any]], containers: Iterable[Container], recorded: Mapping[str, Image]) -> dict[str, Image]:
@@ -206,7 +209,8 @@ def _service(kind: str, name: str, desired: Desired, observed: Observed, contain
     image = str(desired.images[kind])
     after = {"image": image}
     if container is None:
-        return [Step(f"service.create:{kind}", "create", f"service {kind}", None, after)]
+        before = {"state": STOPPED_ON_PURPOSE} if kind in observed.stopped else None
+        return [Step(f"service.create:{kind}", "create", f"service {kind}", before, after)]
     reasons = []
     if container.image != image:
         reasons.append("image")

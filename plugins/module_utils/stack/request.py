@@ -24,6 +24,7 @@ class StackRequest:
     :param recorded: images by kind as the state file has them; ``recorded_places`` the data folders (``storage``, ``database``) and
         ``recorded_project`` the compose project, likewise.
     :param start_timeout: seconds.
+    :param stopped: kinds that the state file has as stopped on purpose.
     :param status_shape: JMESPath over the backend's root answer, as ``version_shape``.
     """
 
@@ -38,6 +39,7 @@ class StackRequest:
     start_timeout: float
     allow_version_change: bool = False
     allow_service_removal: bool = False
+    stopped: frozenset[str] = frozenset()
     status_shape: str = routes.BACKEND_STATUS_SHAPE
     version_shape: str = routes.BACKEND_VERSION_SHAPE
 

@@ -59,7 +59,10 @@ PATTERNS = {
 #: A path at the start of a text or right behind a value that is put in, which is where a URL's begins.
 ROUTE = re.compile(r"(?:^|\{\}|\}\}|[\"'\s=])(/[a-z][a-z0-9_-]*(?:/[a-z][a-z0-9_-]*)*)(?=[/?\s\"'{]|$)")
 #: First folders of files on a host: a path below one is no route.
-FILE_SYSTEM = {"bin", "dev", "etc", "home", "lib", "opt", "proc", "root", "run", "sbin", "srv", "sys", "tmp", "usr", "var"}
+FILE_SYSTEM = {
+    "bin", "boot", "dev", "etc", "home", "lib", "media", "mnt", "nonexistent", "opt",
+    "proc", "root", "run", "sbin", "srv", "sys", "tmp", "usr", "var",
+}  # fmt: skip
 
 YAML_TEXTS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float")}
 DOCUMENTATION = {"DOCUMENTATION", "EXAMPLES", "RETURN"}

@@ -30,7 +30,10 @@ SHARED = {
     "toucan_redis_url",
     "toucan_registry",
     "toucan_release",
+    "toucan_remove_confirm",
+    "toucan_remove_data",
     "toucan_secrets",
+    "toucan_services",
 }
 UNSET = object()
 

@@ -20,6 +20,7 @@ extends_documentation_fragment:
   - toucan.selfhosted.attributes
   - toucan.selfhosted.attributes.toucan
   - toucan.selfhosted.state
+  - toucan.selfhosted.lock
 attributes:
   check_mode:
     support: full
@@ -173,6 +174,7 @@ from typing import Any
 
 from ansible_collections.toucan.selfhosted.plugins.module_utils.containers.docker_engine import DockerEngine
 from ansible_collections.toucan.selfhosted.plugins.module_utils.contract import routes, services
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.lock import DEFAULT_TIMEOUT, HOST_LOCK
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.secrets import DEFAULT_PATH as SECRETS_PATH
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.state import DEFAULT_PATH as STATE_PATH
 from ansible_collections.toucan.selfhosted.plugins.module_utils.service.engine import ServiceEngine
@@ -190,6 +192,7 @@ def argument_spec() -> dict[str, Any]:
         confirm=dict(type="str", default=""),
         secrets_path=dict(type="path", default=SECRETS_PATH, no_log=False),
         state_path=dict(type="path", default=STATE_PATH),
+        lock_timeout=dict(type="int", default=DEFAULT_TIMEOUT),
         start_timeout=dict(type="int", default=900),
         status_shape=dict(type="str", default=routes.BACKEND_STATUS_SHAPE),
     )
@@ -215,7 +218,7 @@ def main() -> None:
     # Without a state file there is nothing to look for, so a bare host needs no library to be told so.
     if module.state():
         module.need_libraries(["docker", "yaml", "pymongo"])
-    module.run_engine(ServiceEngine(service_request(module.params), DockerEngine))
+    module.run_engine(ServiceEngine(service_request(module.params), DockerEngine), lock=HOST_LOCK)
 
 
 if __name__ == "__main__":

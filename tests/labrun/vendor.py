@@ -52,38 +52,35 @@ class VendorStack:
         for url in (BACKEND, FRONTEND):
             self.host.shell(f"curl --silent --show-error --fail --output /dev/null --retry 90 --retry-delay 1 --retry-all-errors {url}/")
 
-    def api(self, method: str, path: str, body: Any = None) -> Any:
-        """Answer (parsed JSON) of the backend to the super admin, called on the host itself; `body` is sent as JSON."""
+    def log_in(self) -> str:
+        """A token of the super admin, for `api`."""
+        username, password = SUPERADMIN
+        return self.api("POST", "/login", {"username": username, "password": password})["token"]
+
+    def api(self, method: str, path: str, body: Any = None, *, token: str = "") -> Any:
+        """Answer (parsed JSON) of the backend, called on the host itself; `body` is sent as JSON."""
         sent = [] if body is None else [("header", "Content-Type: application/json"), ("data-binary", json.dumps(body))]
-        return self._call(method, path, *sent, ("header", f"Authorization: Bearer {self._log_in()}"))
+        return self._call(method, path, token, *sent)
 
     def fill(self) -> None:
         """Put data in: a small app with a configuration in MongoDB and a file in the storage, and a user."""
-        self.api("POST", "/small-apps", {"name": "Sales 2021"})
-        self.api("PUT", "/sales-2021/config/etl", {"DATA_SOURCES": [{"domain": "shops", "file": "shops.csv"}]})
+        token = self.log_in()
+        self.api("POST", "/small-apps", {"name": "Sales 2021"}, token=token)
+        self.api("PUT", "/sales-2021/config/etl", {"DATA_SOURCES": [{"domain": "shops", "file": "shops.csv"}]}, token=token)
         self.host.shell("cat > /tmp/shops.csv", b"city,sum\nParis,1\n")
-        self._call("POST", "/sales-2021/data/sources", ("form", "file=@/tmp/shops.csv"), ("header", f"Authorization: Bearer {self._log_in()}"))
-        self.api("POST", "/users", {"username": "ann@example.com", "password": "Ann's own 2021", "roles": ["USER"]})
+        self._call("POST", "/sales-2021/data/sources", token, ("form", "file=@/tmp/shops.csv"))
+        self.api("POST", "/users", {"username": "ann@example.com", "password": "Ann's own 2021", "roles": ["USER"]}, token=token)
 
     def content(self) -> dict[str, Any]:
         """What the stack holds, as its API and its storage tell; equal before and after what leaves data alone."""
-        return {
-            "small apps": self.api("GET", "/small-apps"),
-            "configuration": self.api("GET", "/sales-2021/config/etl"),
-            "files": self.api("GET", "/sales-2021/data/sources"),
-            "users": self.api("GET", "/users"),
-            "storage": self.host.shell(f"cd {self.storage} && find . -type f -exec sha256sum {{}} + | sort"),
-        }
+        token = self.log_in()
+        paths = {"small apps": "/small-apps", "configuration": "/sales-2021/config/etl", "files": "/sales-2021/data/sources", "users": "/users"}
+        told = {name: self.api("GET", path, token=token) for name, path in paths.items()}
+        return {**told, "storage": self.host.shell(f"cd {self.storage} && find . -type f -exec sha256sum {{}} + | sort")}
 
-    def _log_in(self) -> str:
-        """A token of the super admin."""
-        username, password = SUPERADMIN
-        login = ("data-binary", json.dumps({"username": username, "password": password}))
-        return self._call("POST", "/login", ("header", "Content-Type: application/json"), login)["token"]
-
-    def _call(self, method: str, path: str, *options: tuple[str, str]) -> Any:
+    def _call(self, method: str, path: str, token: str, *options: tuple[str, str]) -> Any:
         """Answer of the backend to one call of curl, whose options travel by standard input: passwords and tokens are among them."""
-        lines = [("url", BACKEND + path), ("request", method), *options]
+        lines = [("url", BACKEND + path), ("request", method), *([("header", f"Authorization: Bearer {token}")] if token else []), *options]
         config = "".join(f"{name} = {json.dumps(value)}\n" for name, value in lines)
         return json.loads(self.host.shell("curl --silent --show-error --fail-with-body --config -", config.encode()))
 

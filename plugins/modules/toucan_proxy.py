@@ -50,9 +50,8 @@ options:
     type: path
     default: /var/lib/toucan/proxy
   network:
-    description: Docker network to reach the services on.
+    description: Docker network to reach the services on. Where it is unset, the one that the state file has, else V(toucan).
     type: str
-    default: toucan
   image:
     description: Image of Caddy.
     type: str
@@ -250,6 +249,7 @@ from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy.caddyfile 
 )
 from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy.engine import GivenCertificate, ProxyEngine, ProxyRequest
 from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy.reachability import refuse_unresolved
+from ansible_collections.toucan.selfhosted.plugins.module_utils.stack.places import settle
 from ansible_collections.toucan.selfhosted.plugins.module_utils.toucan_module import ToucanModule
 
 
@@ -258,7 +258,7 @@ def argument_spec() -> dict[str, Any]:
     return dict(
         project=dict(type="str", default="toucan-proxy"),
         directory=dict(type="path", default="/var/lib/toucan/proxy"),
-        network=dict(type="str", default="toucan"),
+        network=dict(type="str"),
         image=dict(type="str", default="docker.io/library/caddy:2.11-alpine"),
         registry=dict(
             type="dict",
@@ -327,7 +327,7 @@ def backend_upstreams(params: dict[str, Any]) -> tuple[str, ...]:
     return tuple(params["backend_upstreams"] or [services.upstream(services.BACKEND, environment.backend_port(params["backend_env"]))])
 
 
-def proxy_request(params: dict[str, Any], can_check: bool) -> ProxyRequest:
+def proxy_request(params: dict[str, Any], state: dict[str, Any], can_check: bool) -> ProxyRequest:
     """Everything the engine needs. :raises Failure: when an option is refused."""
     sites = (Site(params["frontend_url"], tuple(params["frontend_upstreams"])), Site(params["backend_url"], backend_upstreams(params)))
     options = ProxyOptions(
@@ -338,7 +338,7 @@ def proxy_request(params: dict[str, Any], can_check: bool) -> ProxyRequest:
         https_port=params["https_port"],
         bind_address=params["bind_address"] or "",
         directory=params["directory"],
-        network=params["network"],
+        network=settle({"network": params["network"]}, state).network,
         owner=parse_owner(params["user"], "toucan_proxy_user"),
     )
     # First, because a certificate is judged by the names in the URLs.
@@ -387,7 +387,7 @@ def main() -> None:
     has_libraries = not options_only and module.need_libraries(["docker", "yaml", "cryptography"])
     try:
         stopped = services.PROXY in (module.state().get("stopped") or [])
-        request = replace(proxy_request(module.params, can_check=has_libraries), stopped=stopped)
+        request = replace(proxy_request(module.params, module.state(), can_check=has_libraries), stopped=stopped)
         if request.require_dns:
             refuse_unresolved(site.host for site in request.options.sites)
     except Failure as failure:

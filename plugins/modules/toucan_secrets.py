@@ -17,6 +17,7 @@ description:
 extends_documentation_fragment:
   - toucan.selfhosted.attributes
   - toucan.selfhosted.attributes.toucan
+  - toucan.selfhosted.state
 attributes:
   check_mode:
     support: full
@@ -43,17 +44,46 @@ options:
     default: {}
   data_elsewhere:
     description:
-      - Whether the data is in a MongoDB outside this host.
+      - Whether the data is in a MongoDB outside the stack.
       - It cannot be seen from here, so C(encryption_secret) and C(jwt_secret) are then never made, but must be given.
     type: bool
     default: false
-  data_folders:
+  storage_directory:
     description:
-      - Folders of data that was made with the secrets.
-      - Where one of them holds anything, secrets that are not known are an error.
+      - Folder of the backend's files, which were made with the secrets. A Docker volume is taken to hold some.
+      - Where it holds anything, secrets that are not known are an error.
+      - Where it is unset, the one that the state file has, else V(/var/lib/toucan/storage).
+    type: str
+  database_directory:
+    description: Folder of the stack's MongoDB, likewise. Where it is unset, the one that the state file has, else V(/var/lib/toucan/mongodb).
+    type: str
+  services:
+    description: Services of this host. It keeps the secrets that they need, and no others.
     type: list
-    elements: path
-    default: [/var/lib/toucan/storage, /var/lib/toucan/mongodb]
+    elements: str
+    choices: [frontend, backend, mongodb, redis]
+    default: [frontend, backend, mongodb, redis]
+  others:
+    description:
+      - What the other hosts of the stack keep, value by name by host. What this host lacks is taken from there.
+      - A secret that differs between hosts is an error.
+    type: dict
+    default: {}
+  others_with_data:
+    description: Hosts that hold data made with the secrets.
+    type: list
+    elements: str
+    default: []
+  maker:
+    description: The other host that makes missing secrets. Empty where this one does.
+    type: str
+    default: ""
+  fetch:
+    description:
+      - Return what this host keeps, and change nothing.
+      - The task must have C(no_log=true), else it is refused.
+    type: bool
+    default: false
 seealso:
   - module: toucan.selfhosted.toucan_stack
 """
@@ -70,14 +100,18 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+kept:
+  description: What this host keeps, C(secrets) by name, and with C(data) whether it holds data made with such.
+  returned: with O(fetch=true)
+  type: dict
 path:
   description: The secrets file.
-  returned: success
+  returned: success, unless with O(fetch=true)
   type: str
   sample: /etc/toucan/secrets.json
 plan:
   description: The changes, as steps. No step holds a secret.
-  returned: success
+  returned: success, unless with O(fetch=true)
   type: list
   elements: dict
   contains:
@@ -103,7 +137,12 @@ plan:
       returned: always
 """
 
-from ansible_collections.toucan.selfhosted.plugins.module_utils.core.secrets import DEFAULT_PATH, SecretsEngine
+from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.services import KINDS
+from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.stack import needed_secrets
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors import Failure
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.secrets import DEFAULT_PATH, OtherHosts, SecretsEngine
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.state import DEFAULT_PATH as STATE_PATH
+from ansible_collections.toucan.selfhosted.plugins.module_utils.stack.places import settle
 from ansible_collections.toucan.selfhosted.plugins.module_utils.toucan_module import ToucanModule
 
 
@@ -114,12 +153,31 @@ def main() -> None:
             # Without suboptions, so that a misspelt key is refused here: Ansible's own refusal may show the value.
             secrets=dict(type="dict", default={}, no_log=True),
             data_elsewhere=dict(type="bool", default=False),
-            data_folders=dict(type="list", elements="path", default=["/var/lib/toucan/storage", "/var/lib/toucan/mongodb"]),
+            storage_directory=dict(type="str"),
+            database_directory=dict(type="str"),
+            services=dict(type="list", elements="str", choices=list(KINDS), default=list(KINDS)),
+            others=dict(type="dict", default={}, no_log=True),
+            others_with_data=dict(type="list", elements="str", default=[]),
+            maker=dict(type="str", default=""),
+            fetch=dict(type="bool", default=False),
+            state_path=dict(type="path", default=STATE_PATH),
         ),
         supports_check_mode=True,
     )
     params = module.params
-    module.run_engine(SecretsEngine(params["path"], params["secrets"], params["data_folders"], params["data_elsewhere"]))
+    others = OtherHosts(params["others"], params["maker"], params["others_with_data"])
+    places = settle(params, module.state())
+    engine = SecretsEngine(
+        params["path"], params["secrets"], [places.storage, places.database], params["data_elsewhere"], needed_secrets(params["services"]), others
+    )
+    if not params["fetch"]:
+        module.run_engine(engine)
+    try:
+        if not module.no_log:
+            raise Failure("`fetch` returns secrets, and this task would show them", "set `no_log: true` on the task")
+        module.exit_json(changed=False, kept=engine.kept())
+    except Failure as failure:
+        module.finish_failed(failure)
 
 
 if __name__ == "__main__":

@@ -42,17 +42,15 @@ attributes:
     support: full
 options:
   project:
-    description: Name of the compose project.
+    description: Name of the compose project. Where it is unset, the one that the state file has, else V(toucan).
     type: str
-    default: toucan
   directory:
     description: Folder of the compose project.
     type: path
     default: /var/lib/toucan/stack
   network:
-    description: Name of the Docker network that the services share.
+    description: Name of the Docker network that the services share. Where it is unset, the one that the state file has, else V(toucan).
     type: str
-    default: toucan
   services:
     description: The services of this host.
     type: list
@@ -185,31 +183,82 @@ options:
     type: int
     default: 400
   mongodb_uri:
-    description: Connection string of a MongoDB outside this host's stack.
+    description: Connection string of a MongoDB outside the stack.
     type: str
   mongodb_uri_variable:
     description: The backend's variable that takes O(mongodb_uri). Its real name is not public.
     type: str
     default: TOUCAN_MONGODB_URI
   redis_url:
-    description: URL of a Redis outside this host's stack.
+    description: URL of a Redis outside the stack.
     type: str
   redis_memory_mb:
     description: Memory limit of the stack's Redis, in MiB.
     type: int
     default: 256
   storage_directory:
-    description: Folder of the backend's files.
-    type: path
-    default: /var/lib/toucan/storage
+    description:
+      - Folder, or Docker volume, of the backend's files.
+      - Where it is unset, the one that the state file has, else V(/var/lib/toucan/storage).
+    type: str
   storage_owner:
     description: User and group, as numbers, that the backend writes its files as.
     type: str
     default: "1000:1000"
   database_directory:
-    description: Folder of the stack's MongoDB.
-    type: path
-    default: /var/lib/toucan/mongodb
+    description:
+      - Folder, or Docker volume, of the stack's MongoDB.
+      - Where it is unset, the one that the state file has, else V(/var/lib/toucan/mongodb).
+    type: str
+  address:
+    description:
+      - Address of this host that the stack's other hosts reach it at. Services that they call are published at it, and nowhere else.
+      - Published ports bypass most host firewalls, so take a private address.
+    type: str
+  published:
+    description: Services of this host that other hosts of the stack call.
+    type: list
+    elements: str
+    choices: [frontend, backend, mongodb, redis]
+    default: []
+  ports:
+    description: Ports to publish them at, where not V(8000), V(5000), V(27017) and V(6379).
+    type: dict
+    default: {}
+    suboptions:
+      frontend:
+        description: Port of the frontend.
+        type: int
+      backend:
+        description: Port of the backend.
+        type: int
+      mongodb:
+        description: Port of MongoDB.
+        type: int
+      redis:
+        description: Port of Redis.
+        type: int
+  peers:
+    description:
+      - Services on other hosts of the stack that those of this host call, by service, each with C(host), C(address) and C(port).
+      - Filter P(toucan.selfhosted.stack_topology#filter) makes it from the inventory.
+    type: dict
+    default: {}
+  backends:
+    description: Names of the stack's hosts that run a backend.
+    type: list
+    elements: str
+    default: []
+  storage_shared:
+    description: Whether the hosts that run a backend have O(storage_directory) in common. Several backends demand it.
+    type: bool
+    default: false
+  only:
+    description: Services to bring up now. The others are left as they are. None means all.
+    type: list
+    elements: str
+    choices: [frontend, backend, mongodb, redis]
+    default: []
   secrets_path:
     description: The secrets file that M(toucan.selfhosted.toucan_secrets) keeps.
     type: path
@@ -334,6 +383,10 @@ compose:
   description: Project, folder and network.
   returned: success, unless with O(options_only=true)
   type: dict
+places:
+  description: Where the data of this host's services is, C(storage) and C(database), each a folder or a Docker volume.
+  returned: success, unless with O(options_only=true)
+  type: dict
 """
 
 import os
@@ -343,12 +396,14 @@ from ansible_collections.toucan.selfhosted.plugins.module_utils.containers.docke
 from ansible_collections.toucan.selfhosted.plugins.module_utils.contract import environment, routes, services, workers
 from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.releases import Image, wanted_images
 from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.stack import StackOptions
+from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.topology import Peer
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors import Failure
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.folders import parse_owner
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.lock import DEFAULT_TIMEOUT, HOST_LOCK
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.secrets import DEFAULT_PATH as SECRETS_PATH
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.state import DEFAULT_PATH as STATE_PATH
 from ansible_collections.toucan.selfhosted.plugins.module_utils.stack.engine import StackEngine
+from ansible_collections.toucan.selfhosted.plugins.module_utils.stack.places import settle
 from ansible_collections.toucan.selfhosted.plugins.module_utils.stack.request import StackRequest, refuse_unusable
 from ansible_collections.toucan.selfhosted.plugins.module_utils.toucan_module import ToucanModule
 
@@ -356,9 +411,9 @@ from ansible_collections.toucan.selfhosted.plugins.module_utils.toucan_module im
 def argument_spec() -> dict[str, Any]:
     """The module's options; DOCUMENTATION says the same."""
     return dict(
-        project=dict(type="str", default="toucan"),
+        project=dict(type="str"),
         directory=dict(type="path", default="/var/lib/toucan/stack"),
-        network=dict(type="str", default="toucan"),
+        network=dict(type="str"),
         services=dict(type="list", elements="str", choices=list(services.KINDS), default=list(services.KINDS)),
         release=dict(type="str"),
         frontend_release=dict(type="str"),
@@ -403,9 +458,16 @@ def argument_spec() -> dict[str, Any]:
         mongodb_uri_variable=dict(type="str", default=environment.MONGODB_URI),
         redis_url=dict(type="str", no_log=True),
         redis_memory_mb=dict(type="int", default=256),
-        storage_directory=dict(type="path", default="/var/lib/toucan/storage"),
+        storage_directory=dict(type="str"),
         storage_owner=dict(type="str", default="{}:{}".format(*services.STORAGE_OWNER)),
-        database_directory=dict(type="path", default="/var/lib/toucan/mongodb"),
+        database_directory=dict(type="str"),
+        address=dict(type="str"),
+        published=dict(type="list", elements="str", choices=list(services.KINDS), default=[]),
+        ports=dict(type="dict", default={}, options={kind: dict(type="int") for kind in services.KINDS}),
+        peers=dict(type="dict", default={}),
+        backends=dict(type="list", elements="str", default=[]),
+        storage_shared=dict(type="bool", default=False),
+        only=dict(type="list", elements="str", choices=list(services.KINDS), default=[]),
         secrets_path=dict(type="path", default=SECRETS_PATH, no_log=False),
         state_path=dict(type="path", default=STATE_PATH),
         lock_timeout=dict(type="int", default=DEFAULT_TIMEOUT),
@@ -418,17 +480,18 @@ def argument_spec() -> dict[str, Any]:
     )
 
 
-def stack_options(params: dict[str, Any]) -> StackOptions:
+def stack_options(params: dict[str, Any], state: dict[str, Any]) -> StackOptions:
     """The part of the options that decides what the compose project holds."""
+    places = settle(params, state)
     return StackOptions(
-        project=params["project"],
+        project=places.project,
         services=tuple(params["services"]),
         frontend_url=params["frontend_url"],
         backend_url=params["backend_url"],
         directory=params["directory"],
-        storage=params["storage_directory"],
-        database=params["database_directory"],
-        network=params["network"],
+        storage=places.storage,
+        database=places.database,
+        network=places.network,
         storage_owner=parse_owner(params["storage_owner"], "toucan_stack_storage_owner"),
         instance_name=params["instance_name"],
         log_level=params["log_level"],
@@ -442,6 +505,10 @@ def stack_options(params: dict[str, Any]) -> StackOptions:
         mongodb_uri_variable=params["mongodb_uri_variable"],
         redis_url=params["redis_url"] or "",
         redis_memory_mb=params["redis_memory_mb"],
+        address=params["address"] or "",
+        published=tuple(params["published"]),
+        ports={kind: port for kind, port in params["ports"].items() if port},
+        peers={kind: tuple(Peer(item["host"], item["address"], int(item["port"])) for item in known) for kind, known in params["peers"].items()},
     )
 
 
@@ -468,7 +535,7 @@ def stack_request(params: dict[str, Any], state: dict[str, Any]) -> StackRequest
     """Everything the engine needs. :raises Failure: when an option is refused."""
     registry = params["registry"]
     return StackRequest(
-        options=stack_options(params),
+        options=stack_options(params, state),
         images=stack_images(params),
         credentials=Credentials((registry["name"] or services.PRODUCT_REGISTRY).split("/", 1)[0], registry["username"] or "", registry["password"] or ""),
         workers=stack_workers(params),
@@ -478,6 +545,9 @@ def stack_request(params: dict[str, Any], state: dict[str, Any]) -> StackRequest
         recorded_project=state.get("compose", {}).get("project", ""),
         stopped=frozenset(state.get("stopped") or []),
         start_timeout=params["start_timeout"],
+        only=tuple(params["only"]),
+        backends=tuple(params["backends"]),
+        storage_shared=params["storage_shared"],
         allow_version_change=params["allow_version_change"],
         allow_service_removal=params["allow_service_removal"],
         status_shape=params["status_shape"],

@@ -111,11 +111,11 @@ BAD_INPUTS = {
     ),
     "backend_without_mongodb": BadInput(
         {"toucan_stack_services": ["frontend", "backend", "redis"]},
-        ("This host runs a backend but no MongoDB", "add the host to group `toucan_mongodb`, or set `toucan_mongodb_uri`"),
+        ("This host runs a backend but no MongoDB", "add a host to group `toucan_mongodb`, or set `toucan_mongodb_uri`"),
     ),
     "backend_without_redis": BadInput(
         {"toucan_stack_services": ["frontend", "backend", "mongodb"]},
-        ("This host runs a backend but no Redis", "add the host to group `toucan_redis`, or set `toucan_redis_url`"),
+        ("This host runs a backend but no Redis", "add a host to group `toucan_redis`, or set `toucan_redis_url`"),
     ),
     "redis_url_of_another_scheme": BadInput({"toucan_redis_url": "http://redis.lab.test"}, ("`toucan_redis_url` is no Redis URL", "write `redis://")),
     "redis_url_with_a_bad_port": BadInput({"toucan_redis_url": f"redis://:{LEAK}@redis.lab.test:port"}, ("`toucan_redis_url` is no Redis URL",)),

@@ -206,6 +206,14 @@ class DockerEngine:
             finally:
                 container.remove(force=True)
 
+    def volume_folder(self, name: str) -> str:
+        """Where the files of a volume stand on this host; empty where the engine has no such volume."""
+        with _told(f"Looking for volume {name}"):
+            try:
+                return self._client.api.inspect_volume(name)["Mountpoint"]
+            except NotFound:
+                return ""
+
     def network_exists(self, name: str) -> bool:
         """Whether the engine has a network of exactly this name."""
         with _told(f"Looking for network {name}"):

@@ -103,6 +103,16 @@ def json_judge(shape: Callable[[object], object], expected: str) -> Callable[[st
     return judge
 
 
+def wait_for(look: Callable[[], str], timeout: float, clock: Callable[[], float] = time.monotonic, pause: Callable[[float], None] = time.sleep) -> str:
+    """Look again and again until nothing is wrong. :returns: the last fault, empty where there is none any more."""
+    deadline = clock() + timeout
+    fault = look()
+    while fault and clock() < deadline:
+        pause(1.0)
+        fault = look()
+    return fault
+
+
 @dataclass(frozen=True)
 class Watched:
     """A service to wait for."""

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from ..core.errors import Failure
 from .services import BACKEND_BARE_PORT, BACKEND_PORT, COMPOSE_NAMES, MONGODB, MONGODB_PORT, REDIS, REDIS_PORT
+from .topology import Peer
 
 INSTANCE_NAME = "TOUCAN_INSTANCE_NAME"  # [S:HELM]
 SERVER_NAME = "TOUCAN_VHOST_SERVER_NAME"  # backend host name [S:HELM]
@@ -118,13 +119,15 @@ def _encode_of(name: str, value: Any) -> str:
     return INNER_NGINX_OFF if name == INNER_NGINX and value is False else encode(value)
 
 
-def redis_environment(url: Optional[str], password: str) -> dict[str, str]:
+def redis_environment(url: Optional[str], password: str, elsewhere: Optional[Peer] = None) -> dict[str, str]:
     """Variables for a Redis: the stack's own, or the one a ``redis://`` or ``rediss://`` URL names.
 
+    :param elsewhere: the stack's own, where it runs on another host.
     :raises Failure: when the URL has another scheme or no host.
     """
     if not url:
-        return {REDIS_HOST: COMPOSE_NAMES[REDIS], REDIS_PORT_NAME: str(REDIS_PORT), REDIS_PASSWORD: password}
+        host, port = (elsewhere.address, elsewhere.port) if elsewhere else (COMPOSE_NAMES[REDIS], REDIS_PORT)
+        return {REDIS_HOST: host, REDIS_PORT_NAME: str(port), REDIS_PASSWORD: password}
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port or REDIS_PORT
@@ -142,18 +145,20 @@ def redis_environment(url: Optional[str], password: str) -> dict[str, str]:
     return environment
 
 
-def mongodb_environment(uri: Optional[str], uri_variable: str, password: str) -> dict[str, str]:
+def mongodb_environment(uri: Optional[str], uri_variable: str, password: str, elsewhere: Optional[Peer] = None) -> dict[str, str]:
     """Variables for a MongoDB: the stack's own, or the one a connection string names.
 
+    :param elsewhere: the stack's own, where it runs on another host.
     :raises Failure: when it is no connection string.
     """
     if uri:
         if not uri.startswith(("mongodb://", "mongodb+srv://")):
             raise Failure("`toucan_mongodb_uri` is no connection string", "write `mongodb://USER:PASSWORD@HOST[:PORT]/?OPTIONS`, or `mongodb+srv://`")
         return {uri_variable: uri}
+    host, port = (elsewhere.address, elsewhere.port) if elsewhere else (COMPOSE_NAMES[MONGODB], MONGODB_PORT)
     return {
-        MONGODB_HOST: COMPOSE_NAMES[MONGODB],
-        MONGODB_PORT_NAME: str(MONGODB_PORT),
+        MONGODB_HOST: host,
+        MONGODB_PORT_NAME: str(port),
         MONGODB_USER: MONGODB_STACK_USER,
         MONGODB_PASSWORD: password,
     }

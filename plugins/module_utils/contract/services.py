@@ -14,6 +14,8 @@ PROXY = "proxy"  # [OURS]
 KINDS = (FRONTEND, BACKEND, MONGODB, REDIS)  # [OURS]
 ALL_KINDS = (*KINDS, PROXY)  # [OURS]
 
+TITLES = {FRONTEND: "Frontend", BACKEND: "Backend", MONGODB: "MongoDB", REDIS: "Redis"}  # as people write them [OURS]
+
 COMPOSE_NAMES = {  # also host names on the compose network; the backend expects the databases' unless told otherwise [S:RTD, SAAGIE]
     FRONTEND: "frontend",
     BACKEND: "backend",
@@ -34,6 +36,8 @@ BACKEND_PORT = 80  # the inner nginx [S:SAAGIE]
 BACKEND_BARE_PORT = 5000  # gunicorn, where the inner nginx is switched off [S:HELM]
 MONGODB_PORT = 27017  # [S:RTD, HELM]
 REDIS_PORT = 6379  # [S:RTD, HELM]
+
+PUBLISHED_PORTS = {FRONTEND: 8000, BACKEND: 5000, MONGODB: MONGODB_PORT, REDIS: REDIS_PORT}  # on a host that another one calls [S:RTD]
 
 BACKEND_STORAGE = "/app/storage"  # [S:RTD, HELM, DOC04]
 STORAGE_OWNER = (1000, 1000)  # user and group toucan of the backend image [INF]

@@ -10,14 +10,16 @@ Pure: options in, mappings out. Two compose files, because the first is what sup
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Optional
 
 from ..core import secrets as names
 from ..core.errors import Failure
 from . import environment as env
 from . import services as kinds
+from . import topology
 from .workers import Workers
 
 COMPOSE_FILE = "compose.yaml"  # [OURS]
@@ -27,13 +29,19 @@ MONGODB_PASSWORD = "mongodb/password"  # [OURS]
 _REDIS_MOUNT = "/usr/local/etc/redis"  # where the image's documentation puts a configuration [IMAGE]
 _REDIS_SERVER = "redis-server"  # [IMAGE]
 _MONGODB_MOUNT = "/run/toucan"  # [OURS]
+_PLACE = re.compile(r"/.*|[A-Za-z0-9][A-Za-z0-9_.-]*")  # folder or Docker volume [OURS]
 # What is under our control is hardened fully; the vendor's images run as the vendor ships them.
 _HARDENED = {"read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges:true"]}  # [OURS]
 
 
 @dataclass(frozen=True)
 class StackOptions:
-    """What is wanted of the services of one host."""
+    """What is wanted of the services of one host.
+
+    :param storage: a folder, or the name of a Docker volume; ``database`` likewise.
+    :param published: kinds that other hosts call, at ``address`` and the port of ``ports`` or the usual one.
+    :param peers: services on other hosts that those here call, by kind.
+    """
 
     project: str
     services: tuple[str, ...]
@@ -52,6 +60,10 @@ class StackOptions:
     backend_secret_env: Mapping[str, Any] = field(default_factory=dict)
     frontend_env: Mapping[str, Any] = field(default_factory=dict)
     storage_owner: tuple[int, int] = kinds.STORAGE_OWNER
+    address: str = ""
+    published: tuple[str, ...] = ()
+    ports: Mapping[str, int] = field(default_factory=dict)
+    peers: Mapping[str, tuple[topology.Peer, ...]] = field(default_factory=dict)
     mongodb_uri: str = ""
     mongodb_uri_variable: str = env.MONGODB_URI
     redis_url: str = ""
@@ -91,19 +103,39 @@ def refuse_incomplete(options: StackOptions) -> None:
     if kinds.FRONTEND in options.services or kinds.BACKEND in options.services:
         env.host_of(options.frontend_url, "toucan_frontend_url")
         env.host_of(options.backend_url, "toucan_backend_url")
+    for place, option in ((options.storage, "toucan_stack_storage_directory"), (options.database, "toucan_stack_database_directory")):
+        if not _PLACE.fullmatch(place):
+            raise Failure(f"`{option}` is `{place}`, which is neither a folder nor a Docker volume", "write the whole path of a folder", subject=place)
+    for kind in options.published:
+        topology.refuse_unnamed(options.address, kind)
     if kinds.BACKEND not in options.services:
         return
-    if kinds.MONGODB not in options.services and not options.mongodb_uri:
-        raise Failure("This host runs a backend but no MongoDB", "add the host to group `toucan_mongodb`, or set `toucan_mongodb_uri`")
-    if kinds.REDIS not in options.services and not options.redis_url:
-        raise Failure("This host runs a backend but no Redis", "add the host to group `toucan_redis`, or set `toucan_redis_url`")
+    if not options.mongodb_uri and kinds.MONGODB not in options.services and not database_elsewhere(options, kinds.MONGODB):
+        raise Failure("This host runs a backend but no MongoDB", "add a host to group `toucan_mongodb`, or set `toucan_mongodb_uri`")
+    if not options.redis_url and kinds.REDIS not in options.services and not database_elsewhere(options, kinds.REDIS):
+        raise Failure("This host runs a backend but no Redis", "add a host to group `toucan_redis`, or set `toucan_redis_url`")
+
+
+def database_elsewhere(options: StackOptions, kind: str) -> Optional[topology.Peer]:
+    """The MongoDB or Redis of the stack on another host that a backend here uses. :raises Failure: when it cannot be told."""
+    outside, option = (options.mongodb_uri, "toucan_mongodb_uri") if kind == kinds.MONGODB else (options.redis_url, "toucan_redis_url")
+    if outside or kinds.BACKEND not in options.services:
+        return None
+    return topology.the_database(options.peers.get(kind, ()), kind in options.services, kind, option)
+
+
+def needed_secrets(services: Iterable[str]) -> tuple[str, ...]:
+    """Names of the secrets that a host with these services keeps."""
+    needs = {kinds.BACKEND: names.NAMES, kinds.MONGODB: (names.MONGODB,), kinds.REDIS: (names.REDIS,)}
+    wanted = {name for kind in services for name in needs.get(kind, ())}
+    return tuple(name for name in names.NAMES if name in wanted)
 
 
 def define(options: StackOptions, images: Mapping[str, str], secrets: Mapping[str, str], workers: Workers) -> Definition:
     """The compose project that ``options`` ask for.
 
     :param images: pinned reference by kind.
-    :param secrets: values by name (``core.secrets.NAMES``).
+    :param secrets: values by name, at least those of ``needed_secrets``.
     """
     builders = {kinds.FRONTEND: _frontend, kinds.BACKEND: _backend, kinds.MONGODB: _mongodb, kinds.REDIS: _redis}
     # With the name in the file, `docker compose` in the folder speaks of this project, too.
@@ -112,10 +144,15 @@ def define(options: StackOptions, images: Mapping[str, str], secrets: Mapping[st
         if kind in options.services:
             public["services"][kinds.COMPOSE_NAMES[kind]] = {
                 "image": images[kind],
+                **_ports(kind, options),
                 "restart": "always",
                 "logging": {"driver": "json-file", "options": {"max-size": f"{options.log_size_mb}m", "max-file": str(options.log_files)}},
                 **builders[kind](options, workers),
             }
+    volumes = [place for place in _places(options) if is_volume(place)]
+    if volumes:
+        # They hold data that was there before this file, so that no `docker compose down` may take them along.
+        public["volumes"] = {name: {"name": name, "external": True} for name in volumes}
     secret: dict[str, Any] = {"services": {}}
     if kinds.BACKEND in options.services:
         secret["services"][kinds.COMPOSE_NAMES[kinds.BACKEND]] = {"environment": _secret_environment(options, secrets)}
@@ -129,6 +166,30 @@ def escape(value: Any) -> Any:
     if isinstance(value, list):
         return [escape(item) for item in value]
     return value.replace("$", "$$") if isinstance(value, str) else value
+
+
+def is_volume(place: str) -> bool:
+    """Whether a place of data is a Docker volume rather than a folder."""
+    return not place.startswith("/")
+
+
+def _places(options: StackOptions) -> list[str]:
+    """Where the data of the services here is."""
+    places = {kinds.BACKEND: options.storage, kinds.MONGODB: options.database}
+    return [place for kind, place in places.items() if kind in options.services]
+
+
+def _ports(kind: str, options: StackOptions) -> dict[str, list[str]]:
+    if kind not in options.published:
+        return {}
+    inside = {
+        kinds.FRONTEND: kinds.FRONTEND_PORT,
+        kinds.BACKEND: env.backend_port(options.backend_env),
+        kinds.MONGODB: kinds.MONGODB_PORT,
+        kinds.REDIS: kinds.REDIS_PORT,
+    }
+    outside = options.ports.get(kind) or kinds.PUBLISHED_PORTS[kind]
+    return {"ports": [f"{topology.endpoint(options.address, outside)}:{inside[kind]}"]}
 
 
 def _frontend(options: StackOptions, workers: Workers) -> dict[str, Any]:
@@ -168,8 +229,8 @@ def _secret_environment(options: StackOptions, secrets: Mapping[str, str]) -> di
         env.ENCRYPTION_SECRET: secrets[names.ENCRYPTION],
         env.JWT_SECRET: secrets[names.JWT],
         env.ADMIN_PASSWORD: secrets[names.ADMIN],
-        **env.mongodb_environment(options.mongodb_uri, options.mongodb_uri_variable, secrets[names.MONGODB]),
-        **env.redis_environment(options.redis_url, secrets[names.REDIS]),
+        **env.mongodb_environment(options.mongodb_uri, options.mongodb_uri_variable, secrets[names.MONGODB], database_elsewhere(options, kinds.MONGODB)),
+        **env.redis_environment(options.redis_url, secrets[names.REDIS], database_elsewhere(options, kinds.REDIS)),
         **env.mail_environment(options.mail),
     }
     kept = {name: value for name, value in derived.items() if name not in options.backend_env}

@@ -18,7 +18,7 @@ from ..containers.health import wait_until_healthy
 from ..contract import environment as env
 from ..contract import services as kinds
 from ..contract.releases import Image
-from ..contract.stack import COMPOSE_FILE, SECRETS_FILE, Definition, MountedFile, StackOptions, define
+from ..contract.stack import COMPOSE_FILE, SECRETS_FILE, Definition, MountedFile, StackOptions, database_elsewhere, define, is_volume, needed_secrets
 from ..core.errors import Failure
 from ..core.files import is_populated, read_bytes, read_json, write_atomic
 from ..core.folders import Folder, make_folder, observe_folder
@@ -26,7 +26,7 @@ from ..core.plan import Step
 from ..core.secrets import MONGODB, NAMES, read_secrets
 from .planner import Desired, Observed, deployed_images, keep_digests, plan_stack, refuse_version_change
 from .request import StackRequest, refuse_unusable
-from .verification import answered_versions, watch, ways_in
+from .verification import answered_versions, wait_for_peer, watch, ways_in
 
 _FILE_MODE = 0o400
 
@@ -83,7 +83,7 @@ class StackEngine:
         """Pin every image: by what is deployed where the same is asked for, else by what its registry says now."""
         options = self.request.options
         # The data of a MongoDB elsewhere cannot be seen from here: a host that has deployed nothing yet goes by its storage.
-        has_data = any(is_populated(folder) for folder in (options.storage, options.database)) or bool(options.mongodb_uri and deployed)
+        has_data = any(self._is_populated(place) for place in (options.storage, options.database)) or bool(options.mongodb_uri and deployed)
         if not self.request.allow_version_change:
             refuse_version_change(self.request.images, deployed, has_data)
         pinned = {}
@@ -100,7 +100,7 @@ class StackEngine:
             # Names of secrets are shown in a plan, their values never; so a plan can be made before all of them are.
             self._secrets = {**dict.fromkeys(NAMES, ""), **(read_json(self.request.secrets_path) or {})}
         else:
-            self._secrets = read_secrets(self.request.secrets_path)
+            self._secrets = read_secrets(self.request.secrets_path, needed_secrets(options.services))
         definition = define(options, {kind: str(image) for kind, image in images.items()}, self._secrets, self.request.workers)
         return Desired(
             definition=definition,
@@ -112,6 +112,7 @@ class StackEngine:
                 "toucan_stack_database_directory": (self.request.recorded_places.get("database", ""), options.database),
             },
             allow_service_removal=self.request.allow_service_removal,
+            only=self.request.only,
             hashes=self.project.hashes(definition.merged()) if hashed else {},
         )
 
@@ -119,7 +120,7 @@ class StackEngine:
         """:raises Failure: when the MongoDB that runs answers and refuses the password: its data was made with another one."""
         service, network = kinds.COMPOSE_NAMES[kinds.MONGODB], self.request.options.network
         for container in containers:
-            if container.service == service and container.running and container.addresses.get(network) and self._secrets[MONGODB]:
+            if container.service == service and container.running and container.addresses.get(network) and self._secrets.get(MONGODB):
                 watch(kinds.MONGODB, self.request, self._secrets).probe(container.addresses[network])
 
     def _as_desired(self, item: MountedFile) -> bool:
@@ -145,7 +146,12 @@ class StackEngine:
             for volume in service.get("volumes") or []
         ]
         folders = {*volumes, *self.request.recorded_places.values()}
-        return [folder for folder in folders if os.path.isdir(folder) and is_populated(folder)]
+        return [folder for folder in folders if self._is_populated(folder)]
+
+    def _is_populated(self, place: str) -> bool:
+        """Whether a folder or Docker volume holds data; a file, mounted as such, is none."""
+        folder = self.docker.volume_folder(place) if is_volume(place) else place
+        return os.path.isdir(folder) and is_populated(folder)
 
     def plan(self, observed: Observed) -> list[Step]:
         return plan_stack(self._desired, observed)
@@ -201,7 +207,12 @@ class StackEngine:
     def _up(self, kind: str, recreate: bool) -> None:
         if kind == kinds.BACKEND:
             # A backend that finds no database exits and is started again and again: that would look like a failing backend.
-            self._wait([item for item in (kinds.MONGODB, kinds.REDIS) if item in self.request.options.services])
+            for item in (kinds.MONGODB, kinds.REDIS):
+                elsewhere = database_elsewhere(self.request.options, item)
+                if elsewhere:
+                    wait_for_peer(item, elsewhere, self.request, self._secrets)
+                elif item in self.request.options.services:
+                    self._wait([item])
         self.project.up(kinds.COMPOSE_NAMES[kind], recreate)
 
     def report(self, observed: Observed, applied: bool) -> dict[str, Any]:
@@ -209,6 +220,7 @@ class StackEngine:
         result: dict[str, Any] = {
             "workers": {"count": self.request.workers.count, "reason": self.request.workers.reason},
             "compose": {"project": self.project.name, "directory": self.request.options.directory, "network": self.request.options.network},
+            "places": self._data_places(),
             "services": list(self.request.options.services),
             "images": {
                 kind: {"name": image.name, "tag": image.tag, "digest": image.digest, "id": self.docker.image_id(str(image)) if self._has_engine else ""}
@@ -219,7 +231,9 @@ class StackEngine:
         }
         if not applied:
             return result
-        self._wait(list(self.request.options.services))
+        self._wait(list(self.request.watched))
+        if self.request.only:
+            return result
         containers = self.docker.containers(self.project.name)
         result["versions"] = answered_versions(self.request, containers)
         result["login"] = {"admin": kinds.DEFAULT_ADMIN, "providers": []}
@@ -229,6 +243,11 @@ class StackEngine:
             # Good to know, but nothing that a healthy stack should be refused for.
             result["warnings"] = [str(failure)]
         return result
+
+    def _data_places(self) -> dict[str, str]:
+        options = self.request.options
+        places = {"storage": (kinds.BACKEND, options.storage), "database": (kinds.MONGODB, options.database)}
+        return {name: place for name, (kind, place) in places.items() if kind in options.services}
 
     def _wait(self, wanted: list[str]) -> None:
         watched = [watch(kind, self.request, self._secrets) for kind in wanted]
@@ -241,9 +260,9 @@ class StackEngine:
 def _folders(options: StackOptions, definition: Definition) -> tuple[Folder, ...]:
     folders = [Folder(options.directory, (0, 0), "0750")]
     folders.extend(Folder(os.path.join(options.directory, os.path.dirname(item.path)), item.owner, "0700") for item in definition.files)
-    if kinds.BACKEND in options.services:
+    if kinds.BACKEND in options.services and not is_volume(options.storage):
         folders.append(Folder(options.storage, options.storage_owner, "0750"))
-    if kinds.MONGODB in options.services:
+    if kinds.MONGODB in options.services and not is_volume(options.database):
         folders.append(Folder(options.database, kinds.MONGODB_OWNER, "0700"))
     return tuple(folders)
 

@@ -25,6 +25,7 @@ _TITLES = {name: kind for kind, name in COMPOSE_NAMES.items()}
 class Desired:
     """``hashes`` (by compose name) is empty where no engine is there yet to compute them.
 
+    ``only`` names the kinds to bring up, all where it is empty.
     ``places`` goes from the option of a data folder to what the state file has recorded for it and what is wanted now.
     """
 
@@ -35,6 +36,7 @@ class Desired:
     hashes: Mapping[str, str] = field(default_factory=dict)
     places: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     allow_service_removal: bool = False
+    only: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,10 +76,7 @@ def keep_digests(wanted: Mapping[str, Image], deployed: Mapping[str, Image]) -> 
 
     So a tag that moved in its registry changes nothing by itself.
     """
-    return {
-        kind: deployed[kind] if not image.digest and kind in deployed and deployed[kind].asked == image.asked else image
-        for kind, image in wanted.items()
-    }
+    return {kind: deployed[kind] if not image.digest and kind in deployed and deployed[kind].asked == image.asked else image for kind, image in wanted.items()}
 
 
 def refuse_version_change(wanted: Mapping[str, Image], deployed: Mapping[str, Image], has_data: bool) -> None:
@@ -153,7 +152,7 @@ def _pulls(desired: Desired, observed: Observed) -> list[Step]:
     return [
         Step(f"image.pull:{kind}", "pull", f"image of {kind}", None, str(image))
         for kind, image in desired.images.items()
-        if not image.digest or str(image) in observed.missing
+        if (not desired.only or kind in desired.only) and (not image.digest or str(image) in observed.missing)
     ]
 
 
@@ -165,9 +164,7 @@ def plan_network(name: str, exists: bool) -> list[Step]:
 def _files(desired: Desired, observed: Observed) -> list[Step]:
     steps = []
     if observed.public != desired.definition.public:
-        steps.append(
-            Step(f"file:{COMPOSE_FILE}", "update" if observed.public else "create", COMPOSE_FILE, observed.public, desired.definition.public)
-        )
+        steps.append(Step(f"file:{COMPOSE_FILE}", "update" if observed.public else "create", COMPOSE_FILE, observed.public, desired.definition.public))
     if observed.secret != desired.definition.secret:
         before, after = _secret_change(observed.secret, desired.definition.secret)
         steps.append(Step(f"file:{SECRETS_FILE}", "update" if observed.secret else "create", SECRETS_FILE, before, after))
@@ -200,7 +197,7 @@ def _services(desired: Desired, observed: Observed) -> list[Step]:
             steps.append(Step(f"service.remove:{name}", "remove", f"service {_TITLES.get(name, name)}", _running(container), None))
     for kind in (MONGODB, *(kind for kind in reversed(KINDS) if kind not in (MONGODB, BACKEND, FRONTEND)), BACKEND, FRONTEND):
         name = COMPOSE_NAMES[kind]
-        if name in desired.definition.public["services"]:
+        if name in desired.definition.public["services"] and (not desired.only or kind in desired.only):
             steps.extend(_service(kind, name, desired, observed, containers.get(name)))
     return steps
 

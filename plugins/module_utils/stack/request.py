@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ..containers.docker_engine import Credentials
 from ..contract import routes
 from ..contract.releases import Image, refuse_mixed_majors
+from ..contract.services import BACKEND
 from ..contract.stack import StackOptions, define, refuse_incomplete
 from ..contract.workers import Workers
 from ..core.errors import Failure
@@ -25,6 +26,9 @@ class StackRequest:
         ``recorded_project`` the compose project, likewise.
     :param start_timeout: seconds.
     :param stopped: kinds that the state file has as stopped on purpose.
+    :param only: kinds to bring up now, all where it is empty; the others are left as they are.
+    :param backends: names of the stack's hosts that run a backend.
+    :param storage_shared: whether they have one storage folder in common.
     :param status_shape: JMESPath over the backend's root answer, as ``version_shape``.
     """
 
@@ -42,6 +46,14 @@ class StackRequest:
     stopped: frozenset[str] = frozenset()
     status_shape: str = routes.BACKEND_STATUS_SHAPE
     version_shape: str = routes.BACKEND_VERSION_SHAPE
+    only: tuple[str, ...] = ()
+    backends: tuple[str, ...] = ()
+    storage_shared: bool = False
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """The kinds that this run brings up."""
+        return tuple(kind for kind in self.options.services if not self.only or kind in self.only)
 
 
 def refuse_unusable(request: StackRequest) -> None:
@@ -51,6 +63,7 @@ def refuse_unusable(request: StackRequest) -> None:
     """
     refuse_incomplete(request.options)
     refuse_mixed_majors(request.images)
+    _refuse_torn_storage(request)
     if request.recorded_project not in ("", request.options.project):
         raise Failure(
             f"This host runs compose project {request.recorded_project}, and {request.options.project} would be a second one on the same data",
@@ -58,3 +71,11 @@ def refuse_unusable(request: StackRequest) -> None:
             subject=request.options.project,
         )
     define(request.options, {kind: str(image) for kind, image in request.images.items()}, dict.fromkeys(NAMES, ""), request.workers)
+
+
+def _refuse_torn_storage(request: StackRequest) -> None:
+    if BACKEND in request.options.services and len(request.backends) > 1 and not request.storage_shared:
+        raise Failure(
+            f"{len(request.backends)} hosts run a backend ({', '.join(request.backends)}), each with files of its own",
+            "put the storage on a file system that they share and set `toucan_stack_storage_shared: true`, or run one backend",
+        )

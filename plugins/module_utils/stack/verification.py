@@ -13,16 +13,15 @@ from typing import Any
 
 from ..api.shapes import evaluate
 from ..containers.docker_engine import Container
-from ..containers.health import Probe, Watched, http_probe, http_text, json_judge, redis_probe
+from ..containers.health import Probe, Watched, http_probe, http_text, json_judge, redis_probe, wait_for
 from ..contract import environment, routes
 from ..contract import services as kinds
+from ..contract.topology import Peer
 from ..core.errors import Failure
 from ..core.secrets import MONGODB
 from ..core.versions import parse_version, same_major
 from ..mongo.connection import LoginRefused, NotReady, log_in
 from .request import StackRequest
-
-_TITLES = {kinds.FRONTEND: "Frontend", kinds.BACKEND: "Backend", kinds.MONGODB: "MongoDB", kinds.REDIS: "Redis"}
 
 _SEE_LOG = "read the service's log with `docker compose logs` in the project's folder, and run again"
 
@@ -36,17 +35,36 @@ def watch(kind: str, request: StackRequest, secrets: Mapping[str, str]) -> Watch
             routes.BACKEND_ROOT,
             json_judge(lambda answer: evaluate(request.status_shape, answer, "`toucan_stack_status_shape`"), routes.BACKEND_STATUS_OK),
         ),
-        kinds.MONGODB: functools.partial(_mongodb_probe, password=secrets[MONGODB], secrets_path=request.secrets_path),
-        kinds.REDIS: redis_probe(kinds.REDIS_PORT),
+        **_database_probes(request, secrets),
     }
-    return Watched(_TITLES[kind], kinds.COMPOSE_NAMES[kind], probes[kind])
+    return Watched(kinds.TITLES[kind], kinds.COMPOSE_NAMES[kind], probes[kind])
 
 
-def _mongodb_probe(address: str, password: str, secrets_path: str) -> str:
+def wait_for_peer(kind: str, peer: Peer, request: StackRequest, secrets: Mapping[str, str]) -> None:
+    """Return when a database of the stack on another host answers. :raises Failure: when it does not in time, or refuses the password."""
+    probe = _database_probes(request, secrets, peer.port)[kind]
+    fault = wait_for(lambda: probe(peer.address), request.start_timeout)
+    if fault:
+        raise Failure(
+            f"{kinds.TITLES[kind]} of {peer.host} does not answer this host at {peer} after {request.start_timeout:.0f} s: {fault}",
+            "see that it runs there, and that no firewall between the hosts closes its port",
+            subject=str(peer),
+        )
+
+
+def _database_probes(request: StackRequest, secrets: Mapping[str, str], port: int = 0) -> dict[str, Probe]:
+    """:param port: of a database on another host, where it is published at another than its own."""
+    return {
+        kinds.MONGODB: functools.partial(_mongodb_probe, port=port or kinds.MONGODB_PORT, password=secrets.get(MONGODB, ""), secrets_path=request.secrets_path),
+        kinds.REDIS: redis_probe(port or kinds.REDIS_PORT),
+    }
+
+
+def _mongodb_probe(address: str, port: int, password: str, secrets_path: str) -> str:
     """:raises Failure: when the server answers and refuses the password: waiting would not help."""
     user = environment.MONGODB_STACK_USER
     try:
-        log_in(address, kinds.MONGODB_PORT, user, password)
+        log_in(address, port, user, password)
     except LoginRefused as error:
         raise Failure(
             f"The stack's MongoDB refuses the password of user {user} in {secrets_path}: its data was made with another one",
@@ -101,9 +119,9 @@ def _ask(kind: str, addresses: Mapping[str, str], port: int, path: str) -> str:
     try:
         status, text = http_text(port, path)(addresses[kind])
     except (OSError, http.client.HTTPException) as error:
-        raise Failure(f"{_TITLES[kind]} answered, and then no longer: GET {path}: {error}", _SEE_LOG, subject=path, answer=str(error)) from error
+        raise Failure(f"{kinds.TITLES[kind]} answered, and then no longer: GET {path}: {error}", _SEE_LOG, subject=path, answer=str(error)) from error
     if status != 200:
-        raise Failure(f"{_TITLES[kind]} answered GET {path} with status {status}", _SEE_LOG, subject=path, answer=text[:200])
+        raise Failure(f"{kinds.TITLES[kind]} answered GET {path} with status {status}", _SEE_LOG, subject=path, answer=text[:200])
     return text
 
 

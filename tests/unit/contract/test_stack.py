@@ -233,8 +233,8 @@ def test_a_complete_host_passes(services: tuple[str, ...], given_elsewhere: dict
 @pytest.mark.parametrize(
     "services, sentence",
     [
-        (("backend", "redis"), "runs a backend but no MongoDB; add the host to group `toucan_mongodb`, or set `toucan_mongodb_uri`"),
-        (("backend", "mongodb"), "runs a backend but no Redis; add the host to group `toucan_redis`, or set `toucan_redis_url`"),
+        (("backend", "redis"), "runs a backend but no MongoDB; add a host to group `toucan_mongodb`, or set `toucan_mongodb_uri`"),
+        (("backend", "mongodb"), "runs a backend but no Redis; add a host to group `toucan_redis`, or set `toucan_redis_url`"),
     ],
 )
 def test_a_backend_without_database_is_refused(services: tuple[str, ...], sentence: str) -> None:

@@ -180,7 +180,7 @@ def test_a_file_that_others_may_read_is_closed(path: Path) -> None:
 
 
 def test_what_a_database_elsewhere_was_made_with_is_never_made(path: Path) -> None:
-    with pytest.raises(Failure, match="outside this host, and encryption_secret, jwt_secret of what made it are not known; give them in `toucan_secrets`"):
+    with pytest.raises(Failure, match="outside the stack, and encryption_secret, jwt_secret of what made it are not known; give them in `toucan_secrets`"):
         execute(SecretsEngine(str(path), {}, [], data_elsewhere=True), check_mode=False)
     assert not path.exists()
     known = {"encryption_secret": "given-encryption", "jwt_secret": "given-jwt"}

@@ -26,6 +26,7 @@ SHARED = {
     "toucan_backend_url",
     "toucan_ca_file",
     "toucan_frontend_url",
+    "toucan_group",
     "toucan_mongodb_uri",
     "toucan_redis_url",
     "toucan_registry",

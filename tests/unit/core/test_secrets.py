@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
 import pytest
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors import Failure
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.plan import execute
-from ansible_collections.toucan.selfhosted.plugins.module_utils.core.secrets import NAMES, SecretsEngine, read_secrets
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.secrets import NAMES, OtherHosts, SecretsEngine, read_secrets
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -187,3 +187,60 @@ def test_what_a_database_elsewhere_was_made_with_is_never_made(path: Path) -> No
     execute(SecretsEngine(str(path), known, [], data_elsewhere=True), check_mode=False)
     assert held(path).items() >= known.items()
     assert execute(SecretsEngine(str(path), {}, [], data_elsewhere=True), check_mode=False)["changed"] is False
+
+
+# -- several hosts ------------------------------------------------------------------------------------------------------
+
+
+def share(path: Path, others: OtherHosts, needed: Sequence[str] = NAMES, check_mode: bool = False, **given_secrets: str) -> dict[str, Any]:
+    return execute(SecretsEngine(str(path), given_secrets, [], needed=needed, others=others), check_mode)
+
+
+def test_a_host_keeps_only_what_its_services_need(path: Path) -> None:
+    result = share(path, OtherHosts({"back": GIVEN}, maker="back"), needed=["mongodb_password"])
+    assert held(path) == {"mongodb_password": GIVEN["mongodb_password"]}
+    assert result["plan"][0]["after"] == {"mongodb_password": "taken from back"}
+    assert share(path, OtherHosts({"back": GIVEN}, maker="back"), needed=["mongodb_password"])["changed"] is False
+
+
+def test_a_host_that_needs_none_gets_no_file(path: Path) -> None:
+    assert share(path, OtherHosts({"back": GIVEN}, maker="back"), needed=[])["changed"] is False
+    assert not path.exists()
+
+
+def test_a_lost_file_is_put_back_from_another_host(path: Path) -> None:
+    result = share(path, OtherHosts({"back2": GIVEN}, with_data=["back2"]))
+    assert held(path) == GIVEN
+    assert set(result["plan"][0]["after"].values()) == {"taken from back2"}
+
+
+def test_secrets_that_differ_between_hosts_are_refused(path: Path) -> None:
+    path.write_text(json.dumps(GIVEN))
+    others = OtherHosts({"back2": {**GIVEN, "encryption_secret": "value-of-another"}})
+    with pytest.raises(Failure, match="encryption_secret of this host differs from that of back2, and a stack has one; put the one") as caught:
+        share(path, others)
+    assert "value-of" not in str(caught.value.facts())
+    with pytest.raises(Failure, match="jwt_secret of back3 differs from that of back2"):
+        share(path, OtherHosts({"back2": GIVEN, "back3": {"jwt_secret": "value-of-another"}}))
+    assert held(path) == GIVEN
+
+
+def test_nothing_is_made_where_another_host_has_data(path: Path) -> None:
+    with pytest.raises(Failure, match="There is data on data1, but encryption_secret, .* are not known on any host; give them in `toucan_secrets`"):
+        share(path, OtherHosts({"data1": {}}, with_data=["data1"]))
+    assert not path.exists()
+
+
+def test_only_the_maker_makes(path: Path) -> None:
+    others = OtherHosts({"back": {}}, maker="back")
+    assert share(path, others, check_mode=True)["plan"][0]["after"] == dict.fromkeys(NAMES, "taken from back")
+    with pytest.raises(Failure, match="needs encryption_secret, which back makes and this run has not learned from it; run on back too, or on all hosts"):
+        share(path, others)
+    assert not path.exists()
+
+
+def test_what_a_host_keeps_can_be_asked(tmp_path: Path, path: Path) -> None:
+    path.write_text(json.dumps({**GIVEN, "environment": {"backend": {}}}))
+    assert SecretsEngine(str(path), {}, [str(full_folder(tmp_path))]).kept() == {"secrets": GIVEN, "data": True}
+    assert SecretsEngine(str(tmp_path / "none.json"), {}, ["/nowhere"]).kept() == {"secrets": {}, "data": False}
+    assert SecretsEngine(str(path), {}, ["a-docker-volume"]).kept()["data"] is True

@@ -24,7 +24,7 @@ def requested(**options: Any) -> ProxyRequest:
     """What comes of `options`, the others at their defaults, with Caddy's own CA."""
     params = {name: option.get("default") for name, option in argument_spec().items()}
     urls = {"frontend_url": "https://app.test", "backend_url": "https://api.test"}
-    return proxy_request({**params, **urls, "registry": dict.fromkeys(("name", "username", "password")), "tls": "internal", **options}, can_check=True)
+    return proxy_request({**params, **urls, "registry": dict.fromkeys(("name", "username", "password")), "tls": "internal", **options}, {}, can_check=True)
 
 
 @pytest.mark.parametrize(

@@ -126,8 +126,8 @@ def redis_environment(url: Optional[str], password: str, elsewhere: Optional[Pee
     :raises Failure: when the URL has another scheme or no host.
     """
     if not url:
-        host, port = (elsewhere.address, elsewhere.port) if elsewhere else (COMPOSE_NAMES[REDIS], REDIS_PORT)
-        return {REDIS_HOST: host, REDIS_PORT_NAME: str(port), REDIS_PASSWORD: password}
+        address, its_port = (elsewhere.address, elsewhere.port) if elsewhere else (COMPOSE_NAMES[REDIS], REDIS_PORT)
+        return {REDIS_HOST: address, REDIS_PORT_NAME: str(its_port), REDIS_PASSWORD: password}
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port or REDIS_PORT

@@ -11,7 +11,16 @@ import pytest
 from ansible_collections.toucan.selfhosted.plugins.filter.kept_secrets import kept_secrets
 from ansible_collections.toucan.selfhosted.plugins.filter.stack_topology import stack_topology
 from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.services import ALL_KINDS, KINDS
-from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.topology import CALLS, Member, Peer, maker, peers, published, refuse_unnamed, the_database
+from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.topology import (
+    CALLS,
+    Member,
+    Peer,
+    maker,
+    peers,
+    published,
+    refuse_unnamed,
+    the_database,
+)
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors import Failure
 from hypothesis import given
 from hypothesis import strategies as st

@@ -137,23 +137,7 @@ class Host:
 
         :param ansible: folder with another `ansible-playbook` than the one of this interpreter.
         """
-        with tempfile.TemporaryDirectory() as folder:
-            inventory, extra = Path(folder, "inventory.yml"), Path(folder, "variables.json")
-            inventory.write_text(yaml.safe_dump(self._inventory()), encoding="utf-8")
-            extra.write_text(json.dumps(dict(variables or {})), encoding="utf-8")
-            extra.chmod(0o600)
-            program = (ansible or Path(sys.executable).parent) / "ansible-playbook"
-            done = subprocess.run(
-                [program, "-i", inventory, "-e", f"@{extra}", *arguments, playbook],
-                cwd=ROOT,
-                env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                timeout=PLAYBOOK_SECONDS,
-                check=False,
-            )
-        return Run(self.name, done.returncode, done.stdout.decode())
+        return run_playbook(self._inventory(), self.name, playbook, *arguments, variables=variables, ansible=ansible)
 
     def play(self, tasks: Sequence[Mapping[str, Any]], *arguments: str, variables: Mapping[str, Any] | None = None) -> Run:
         """Run tasks against this host alone."""
@@ -179,6 +163,71 @@ class Host:
         group["hosts"] = {name: group["hosts"][name] for name in (self.name, *self.beside)}
         group["children"] = {name: {"hosts": {self.name: {}}} for name in self.groups}
         return inventory
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack on several hosts.
+
+    :param groups: by host, those that it is in beside `toucan`.
+    :param own: by host, variables of its own.
+    """
+
+    groups: Mapping[str, Sequence[str]]
+    own: Mapping[str, Mapping[str, Any]]
+
+    def host(self, name: str) -> Host:
+        """One of them."""
+        return Host(name)
+
+    def playbook(self, playbook: str | Path, *arguments: str, variables: Mapping[str, Any] | None = None) -> Run:
+        """Run a playbook against all of them, with extra variables from a file."""
+        inventory = yaml.safe_load((LAB / "inventory.yml").read_text(encoding="utf-8"))
+        group = inventory["all"]["children"]["toucan"]
+        group["hosts"] = {name: {**group["hosts"][name], **self.own.get(name, {})} for name in self.groups}
+        names = {name for groups in self.groups.values() for name in groups}
+        group["children"] = {name: {"hosts": {host: {} for host, groups in self.groups.items() if name in groups}} for name in sorted(names)}
+        return run_playbook(inventory, next(iter(self.groups)), playbook, *arguments, variables=variables)
+
+    def site(self, *arguments: str, **variables: Any) -> Run:
+        """Run `site.yml` against all of them, with the lab's product unless `variables` say otherwise."""
+        return self.playbook(ROOT / "playbooks" / "site.yml", *arguments, variables={**site_variables(), **variables})
+
+    def changes(self, run: Run) -> dict[str, int]:
+        """How many tasks changed something, by host."""
+        return {name: run.recap_of(name)["changed"] for name in self.groups}
+
+
+def run_playbook(
+    inventory: Mapping[str, Any],
+    host: str,
+    playbook: str | Path,
+    *arguments: str,
+    variables: Mapping[str, Any] | None = None,
+    ansible: Path | None = None,
+) -> Run:
+    """Run a playbook with an inventory of its own, and extra variables from a file.
+
+    :param host: the one whose recap the result tells first.
+    :param ansible: folder with another `ansible-playbook` than the one of this interpreter.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        hosts, extra = Path(folder, "inventory.yml"), Path(folder, "variables.json")
+        hosts.write_text(yaml.safe_dump(dict(inventory)), encoding="utf-8")
+        extra.write_text(json.dumps(dict(variables or {})), encoding="utf-8")
+        extra.chmod(0o600)
+        program = (ansible or Path(sys.executable).parent) / "ansible-playbook"
+        done = subprocess.run(
+            [program, "-i", hosts, "-e", f"@{extra}", *arguments, playbook],
+            cwd=ROOT,
+            env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=PLAYBOOK_SECONDS,
+            check=False,
+        )
+    return Run(host, done.returncode, done.stdout.decode())
 
 
 def fresh_host(name: str, image: str = "ready") -> Host:

@@ -79,7 +79,10 @@ def question_problems(question: Mapping[str, Any]) -> list[str]:
         return [f"lacks {' and '.join(missing or ['required'])}"]
     if question["type"] not in ANSWERS:
         return [f"{question['type']} is no type of a question"]
-    problems = [f"{limit} is no integer" for limit in ("min", "max") if limit in question and type(question[limit]) is not int]
+    wrong_limits = [limit for limit in ("min", "max") if type(question.get(limit, 0)) is not int]
+    if wrong_limits:
+        return [f"{' and '.join(wrong_limits)} is no integer"]
+    problems = []
     default = question.get("default", "")
     if default != "":
         problems += answer_problems(question, default)
@@ -95,7 +98,8 @@ def answer_problems(question: Mapping[str, Any], answer: Any) -> list[str]:
     if type(answer) not in kinds:
         return [f"{answer!r} is no {kinds[0].__name__}"]
     if question["type"] in ("multiplechoice", "multiselect"):
-        chosen = answer if isinstance(answer, list) else answer.splitlines()
+        chosen = answer.splitlines() if question["type"] == "multiselect" and isinstance(answer, str) else answer
+        chosen = chosen if isinstance(chosen, list) else [chosen]
         return [f"{choice!r} is none of the choices" for choice in chosen if choice not in question.get("choices", [])]
     size = len(answer) if isinstance(answer, str) else answer
     if question.get("min") is not None and size < question["min"]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,7 @@ def all_stages(keep_lab: bool) -> list[Stage]:
         *(Stage(f"sanity-{env.name}", "sanity", env, functools.partial(run_sanity, env)) for env in (CORE_2_16, MAIN, CORE_2_21)),
         Stage("package", "package", MAIN, package),
         Stage("galaxy-importer", "package", GALAXY, galaxy_importer),
+        Stage("ansible-builder", "package", GALAXY, ansible_builder),
         Stage("integration", "integration", MAIN, functools.partial(integration, keep_lab)),
     ]
 
@@ -198,6 +200,26 @@ def galaxy_importer(log: Path) -> Count:
     flaw = r"^(Traceback|ERROR|WARNING)"
     check = Check("galaxy-importer", command, cwd=LOGS, proof="Importer processing completed", flaw=flaw)
     return run_checks([check], log, collection.settings(folder) | {"GALAXY_IMPORTER_CONFIG": str(config)}, PACKAGE_SECONDS)
+
+
+def ansible_builder(log: Path) -> Count:
+    """Let ansible-builder read what the collection asks of an execution environment, and the definition that the documentation gives.
+
+    It writes a build's folder; there is no base image here to build it on.
+    """
+    folder = ensure(GALAXY)
+    collections, definition, context = LOGS / "collections", LOGS / "awx", LOGS / "execution-environment"
+    collection.copy_tree(collections)
+    shutil.rmtree(definition, ignore_errors=True)
+    shutil.copytree(ROOT / "docs" / "awx", definition)
+    builder = folder / "bin" / "ansible-builder"
+    create: list[str | Path] = [builder, "create", "--file", definition / "execution-environment.yml", "--context", context, "--verbosity", "2"]
+    checks = [
+        # The names are those of meta/ee-requirements.txt and meta/ee-bindep.txt.
+        Check("introspect", [builder, "introspect", collections], proof=r"(?s)cryptography .*toucan\.selfhosted.*jmespath.*openssh-client "),
+        Check("create", create, cwd=definition, proof="Complete! The build context can be found at"),
+    ]
+    return run_checks(checks, log, collection.settings(folder), PACKAGE_SECONDS)
 
 
 # -- integration --------------------------------------------------------------------------------------------------------

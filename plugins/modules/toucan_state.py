@@ -124,6 +124,9 @@ options:
       directory:
         description: The folder of its compose file.
         type: path
+  storage_shared:
+    description: Whether other hosts with a backend have the same storage folder, so that no removal on one host may take it.
+    type: bool
   stopped:
     description: The services that were stopped on purpose. M(toucan.selfhosted.toucan_service) records them by itself.
     type: list
@@ -215,6 +218,7 @@ def argument_spec() -> dict[str, Any]:
         "python": {"type": "path"},
         "places": {"type": "dict", "options": {"storage": {"type": "path"}, "database": {"type": "path"}}},
         "proxy": {"type": "dict", "options": {"project": {"type": "str"}, "directory": {"type": "path"}}},
+        "storage_shared": {"type": "bool"},
         "stopped": {"type": "list", "elements": "str", "choices": list(ALL_KINDS)},
     }
 

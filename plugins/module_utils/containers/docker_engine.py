@@ -235,14 +235,6 @@ class DockerEngine:
         with _told(f"Removing network {name}"):
             self._client.api.remove_network(name)
 
-    def volume_exists(self, name: str) -> bool:
-        """Whether the engine has a volume of this name."""
-        with _told(f"Looking for volume {name}"):
-            try:
-                return bool(self._client.api.inspect_volume(name))
-            except NotFound:
-                return False
-
     def remove_volume(self, name: str) -> None:
         """Remove a volume, and the data in it."""
         with _told(f"Removing volume {name}"):

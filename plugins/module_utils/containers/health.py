@@ -8,7 +8,6 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,29 +47,6 @@ def http_probe(port: int, path: str, judge: Callable[[str], str] = lambda text: 
         except (OSError, http.client.HTTPException) as error:
             return f"GET {path} on port {port}: {error}"
         return judge(text) if status == 200 else f"GET {path} on port {port} answered status {status}"
-
-    return probe
-
-
-def tls_probe(port: int, server_name: str) -> Probe:
-    """A probe that wants an HTTP answer of any status over TLS: what stands behind a proxy is judged by itself.
-
-    The certificate is not verified here: it was when it was put in place, and an expired one is no reason to leave a proxy down.
-    """
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-
-    def probe(address: str) -> str:
-        try:
-            with socket.create_connection((address, port), timeout=_TIMEOUT) as plain, context.wrap_socket(plain, server_hostname=server_name) as secure:
-                connection = http.client.HTTPConnection(server_name, port, timeout=_TIMEOUT)
-                connection.sock = secure
-                connection.request("HEAD", "/")
-                connection.getresponse()
-        except (OSError, http.client.HTTPException) as error:
-            return f"HTTPS on port {port}: {error}"
-        return ""
 
     return probe
 

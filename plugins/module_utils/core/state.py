@@ -12,9 +12,10 @@ Shape (schema 1)::
      "ca_file": PATH or "", "python": PATH, "places": {"storage": PATH, "database": PATH},
      "adopted": {"at": TIME, "compose_files": [PATH, …], "containers": {KIND: NAME}, "services": {KIND: COMPOSE_NAME},
                  "environment": {KIND: [VARIABLE, …]}, "mounts": {KIND: ["SOURCE:TARGET[:ro]", …]}},
-     "proxy": {"project": NAME, "directory": PATH}, "stopped": [KIND, …]}
+     "proxy": {"project": NAME, "directory": PATH}, "storage_shared": BOOL, "stopped": [KIND, …]}
 
-``stopped`` are services that were stopped on purpose; they have no containers, so that no reboot starts them.
+``storage_shared`` says that other hosts have the same storage folder. ``stopped`` are services that were stopped on purpose; they have no
+containers, so that no reboot starts them.
 
 Every key but ``schema`` and ``instance_id`` may be missing.
 """
@@ -33,7 +34,7 @@ DEFAULT_PATH = "/etc/toucan/stack.json"
 SCHEMA = 1
 STOPPED_ON_PURPOSE = "stopped on purpose"  # how a plan says what a service that is brought back was
 _MAPPINGS = ("urls", "compose", "images", "places", "adopted", "proxy")
-KEYS = ("services", "urls", "compose", "images", "ca_file", "python", "places", "proxy", "stopped")
+KEYS = ("services", "urls", "compose", "images", "ca_file", "python", "places", "proxy", "storage_shared", "stopped")
 
 
 def read_state(path: str = DEFAULT_PATH) -> Optional[dict[str, Any]]:

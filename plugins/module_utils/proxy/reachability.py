@@ -18,6 +18,7 @@ from collections.abc import Collection, Iterable
 from typing import NamedTuple, Optional, Union
 
 from ..api.transport import lenient
+from ..containers.health import Probe
 from ..core.errors import Failure
 
 _LISTEN = "0A"
@@ -194,3 +195,26 @@ def open_as_user(host: str, address: str, port: int, path: str, ca_pem: Optional
     except (OSError, http.client.HTTPException) as error:
         return str(error)
     return "" if status == 200 else f"status {status}"
+
+
+def tls_probe(port: int, server_name: str) -> Probe:
+    """A probe that wants an HTTP answer of any status over TLS: what stands behind a proxy is judged by itself.
+
+    The certificate is not verified here: it was when it was put in place, and one that has expired since is no reason to leave a proxy down.
+    """
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+
+    def probe(address: str) -> str:
+        try:
+            with socket.create_connection((address, port), timeout=_TIMEOUT) as plain, context.wrap_socket(plain, server_hostname=server_name) as secure:
+                connection = http.client.HTTPSConnection(server_name, port, timeout=_TIMEOUT)
+                connection.sock = secure
+                connection.request("GET", "/")
+                connection.getresponse()
+        except (OSError, http.client.HTTPException) as error:
+            return f"HTTPS on port {port}: {error}"
+        return ""
+
+    return probe

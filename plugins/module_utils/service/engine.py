@@ -11,12 +11,13 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Callable, Optional
 from urllib.parse import urlsplit
 
 from ..containers.compose import ComposeProject, read_yaml
 from ..containers.docker_engine import Container, Credentials, DockerEngine, Neighbour
-from ..containers.health import Watched, tls_probe, wait_until_healthy
+from ..containers.health import Watched, wait_until_healthy
 from ..contract import services as kinds
 from ..contract.stack import COMPOSE_FILE, MONGODB_PASSWORD, REDIS_CONFIG, SECRETS_FILE, StackOptions
 from ..contract.workers import Workers
@@ -25,6 +26,8 @@ from ..core.plan import Step
 from ..core.secrets import MONGODB
 from ..core.state import merge_state, read_state
 from ..proxy import caddyfile as caddy
+from ..proxy.reachability import tls_probe
+from ..stack.places import PROJECT
 from ..stack.request import StackRequest
 from ..stack.verification import watch
 from . import removal
@@ -33,7 +36,6 @@ from .request import ABSENT, RESTARTED, STARTED, Configuration, Leavings, Networ
 
 STACK_DIRECTORY = "/var/lib/toucan/stack"
 PROXY_DIRECTORY = "/var/lib/toucan/proxy"
-STACK_PROJECT = "toucan"
 PROXY_PROJECT = "toucan-proxy"
 _STACK_FILES = (COMPOSE_FILE, SECRETS_FILE, MONGODB_PASSWORD, REDIS_CONFIG)
 _PROXY_FILES = (COMPOSE_FILE, caddy.LOADED, caddy.CONFIG_FOLDER, caddy.CANDIDATE_FOLDER)
@@ -93,7 +95,7 @@ class ServiceEngine:
             known = self._recorded("proxy")
             return ComposeProject(known.get("project") or PROXY_PROJECT, known.get("directory") or PROXY_DIRECTORY)
         known = self._recorded("compose")
-        return ComposeProject(known.get("project") or STACK_PROJECT, known.get("directory") or STACK_DIRECTORY)
+        return ComposeProject(known.get("project") or PROJECT, known.get("directory") or STACK_DIRECTORY)
 
     def _compose_file(self, kind: str) -> Mapping[str, Any]:
         return read_yaml(os.path.join(self._project(kind).folder, COMPOSE_FILE)) or {}
@@ -147,9 +149,11 @@ class ServiceEngine:
         around = self._surroundings(neighbours, frozenset(str(place) for place in recorded.values()) - {where for where, dummy in wanted})
         for where, what in wanted:
             if where.startswith("/"):
-                yield Place(where, what, removal.populated(where), removal.folder_fault(where, around) if os.path.isdir(where) else "")
+                shared = where == recorded.get("storage") and bool((self._observed.recorded or {}).get("storage_shared"))
+                fault = removal.folder_fault(where, replace(around, shared=shared)) if os.path.isdir(where) else ""
+                yield Place(where, what, removal.populated(where), fault)
             else:
-                yield Place(where, what, self.docker.volume_exists(where), removal.users_fault(where, neighbours))
+                yield Place(where, what, bool(self.docker.volume_folder(where)), removal.users_fault(where, neighbours))
 
     def _surroundings(self, neighbours: tuple[Neighbour, ...], others: frozenset[str]) -> removal.Surroundings:
         request, recorded = self.request, self._observed.recorded or {}
@@ -160,7 +164,6 @@ class ServiceEngine:
             neighbours=neighbours,
             protected=removal.protected_folders(own),
             others=frozenset(place for place in others if place.startswith("/")),
-            shared=bool(recorded.get("storage_shared")),
         )
 
     # -- plan and apply -----------------------------------------------------------------------------------------------------

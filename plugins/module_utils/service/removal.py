@@ -43,6 +43,7 @@ class Surroundings:
 
     :param protected: folders that must survive, with all folders above them.
     :param others: recorded places of data that are not asked to go.
+    :param shared: whether other hosts are known to have the same folder.
     """
 
     mounts: tuple[Mount, ...]

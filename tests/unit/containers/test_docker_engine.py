@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from ansible_collections.toucan.selfhosted.plugins.module_utils.containers import docker_engine
-from ansible_collections.toucan.selfhosted.plugins.module_utils.containers.docker_engine import Container, Credentials, DockerEngine
+from ansible_collections.toucan.selfhosted.plugins.module_utils.containers.docker_engine import Container, Credentials, DockerEngine, Neighbour
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors import Failure
 
 DIGEST = "sha256:" + "0f" * 32
@@ -184,6 +184,43 @@ def test_only_a_network_of_exactly_this_name_counts(engine: Engine, docker: Dock
     assert not docker.network_exists("toucan")
     engine.answers["GET /networks"] = (200, [{"Name": "toucan-proxy"}, {"Name": "toucan"}])
     assert docker.network_exists("toucan")
+
+
+def test_a_network_that_was_made_here_is_known_by_its_label(engine: Engine, docker: DockerEngine) -> None:
+    engine.answers["POST /networks/create"] = (201, {"Id": "id"})
+    docker.create_network("toucan")
+    assert json.loads(engine.requests[-1].body)["Labels"] == {docker_engine.OURS_LABEL: ""}
+    engine.answers["GET /networks"] = (200, [{"Name": "my-toucan"}])
+    assert not docker.network_is_ours("toucan")
+    engine.answers["GET /networks"] = (200, [{"Name": "toucan"}])
+    assert docker.network_is_ours("toucan")
+
+
+def test_other_containers_are_told_with_what_they_use(engine: Engine, docker: DockerEngine) -> None:
+    mounts = [{"Type": "volume", "Name": "data", "Source": "/var/lib/docker/volumes/data/_data"}, {"Type": "bind", "Source": "/srv"}]
+    other = {"Id": "id2", "Names": ["/grafana"], "Mounts": mounts, "NetworkSettings": {"Networks": {"toucan": {}}}}
+    engine.answers["GET /containers/json"] = (200, [{"Id": "id1", "Names": ["/toucan-redis-1"]}, other, {"Id": "id3", "Names": ["/bare"]}])
+    assert docker.neighbours(["id1"]) == [
+        Neighbour("grafana", ("/srv", "/var/lib/docker/volumes/data/_data", "data"), ("toucan",)),
+        Neighbour("bare", (), ()),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("call", "request_line"),
+    [
+        (lambda docker: docker.stop("id1"), "POST /containers/id1/stop"),
+        (lambda docker: docker.remove_network("toucan"), "DELETE /networks/toucan"),
+        (lambda docker: docker.remove_volume("data"), "DELETE /volumes/data"),
+    ],
+)
+def test_what_is_to_go_is_asked_for_by_name_and_a_refusal_is_told(engine: Engine, docker: DockerEngine, call: Any, request_line: str) -> None:
+    engine.answers[request_line] = (204, b"")
+    call(docker)
+    assert f"{engine.requests[-1].method} {engine.requests[-1].path}" == request_line
+    engine.answers[request_line] = (409, {"message": "it is in use"})
+    with pytest.raises(Failure, match="failed: it is in use; see that the Docker engine runs"):
+        call(docker)
 
 
 def test_the_last_log_lines_are_told_oldest_first(engine: Engine, docker: DockerEngine) -> None:

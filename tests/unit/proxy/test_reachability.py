@@ -25,6 +25,7 @@ from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy.reachabili
     refuse_foreign_address,
     refuse_taken_ports,
     refuse_unresolved,
+    tls_probe,
 )
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -131,6 +132,26 @@ def test_a_url_is_opened_as_a_user_would(pair: Pair, host: str, path: str, ca: O
     with tls_server(pair, tmp_path) as port:
         told = open_as_user(host, LOCALHOST, port, path, ca.pem if ca else None)
     assert told.startswith(fault) if fault else told == ""
+
+
+@pytest.mark.parametrize("pair", [SERVER, issue("app.test", ROOT, days=-1)], ids=["good", "expired"])
+def test_a_proxy_that_answers_over_tls_is_up_whatever_stands_behind(pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Answers, "do_GET", lambda handler: handler.send_error(502))
+    with tls_server(pair, tmp_path) as port:
+        assert tls_probe(port, "app.test")(LOCALHOST) == ""
+
+
+def test_a_proxy_that_does_not_answer_over_tls_is_not_up() -> None:
+    with socket.socket() as held:
+        held.bind((LOCALHOST, 0))
+        port = held.getsockname()[1]
+        assert tls_probe(port, "app.test")(LOCALHOST) == f"HTTPS on port {port}: [Errno 111] Connection refused"
+    with ThreadingHTTPServer((LOCALHOST, 0), _Answers) as plain:
+        thread = threading.Thread(target=plain.serve_forever, args=(0.01,))
+        thread.start()
+        assert "SSL" in tls_probe(plain.server_address[1], "app.test")(LOCALHOST)
+        plain.shutdown()
+        thread.join()
 
 
 def test_nobody_there_is_told() -> None:

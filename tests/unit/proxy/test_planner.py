@@ -50,6 +50,13 @@ def test_a_bare_host_gets_everything_in_an_order_that_works() -> None:
     ]
 
 
+def test_a_proxy_that_was_stopped_on_purpose_is_brought_back_and_the_plan_says_so() -> None:
+    (step,) = plan_proxy(DESIRED, replace(APPLIED, container=None, stopped=True))
+    assert (step.id, step.before) == ("service.create:proxy", {"state": "stopped on purpose"})
+    (step,) = plan_proxy(DESIRED, replace(APPLIED, container=None))
+    assert step.before is None
+
+
 def test_what_was_just_applied_needs_nothing() -> None:
     assert plan_proxy(DESIRED, APPLIED) == []
 

@@ -200,6 +200,14 @@ def test_a_container_that_is_gone_is_created() -> None:
     assert ids(plan_stack(desired, gone)) == ["service.create:mongodb"]
 
 
+def test_a_service_that_was_stopped_on_purpose_is_brought_back_and_the_plan_says_so() -> None:
+    desired = desire()
+    observed = replace(applied(desired), containers=(), stopped=frozenset({"frontend"}))
+    before = {step.id: step.before for step in plan_stack(desired, observed)}
+    assert before["service.create:frontend"] == {"state": "stopped on purpose"}
+    assert before["service.create:backend"] is None
+
+
 def test_a_folder_of_another_owner_is_set_right() -> None:
     desired = desire()
     known = Folder("/srv/storage", (0, 0), "0755")

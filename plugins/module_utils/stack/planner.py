@@ -84,7 +84,7 @@ def refuse_version_change(wanted: Mapping[str, Image], deployed: Mapping[str, Im
 
     :raises Failure: when data is there, and another release of the product is asked for or the one that made the data is not known.
     """
-    remedy = "take a backup, then set `toucan_stack_allow_version_change: true`"
+    remedy = "take a backup, then set `toucan_stack_allow_version_change: true`; playbook `upgrade.yml` will do both, once this collection has it"
     for kind in (BACKEND, FRONTEND):
         if not has_data or kind not in wanted:
             continue

@@ -149,7 +149,7 @@ def test_the_versions_are_answered_ad_hoc(host: Host) -> None:
 
 def test_the_oldest_ansible_core_brings_a_new_host_to_the_product() -> None:
     ansible = ansible_of(CORE_2_16)
-    host = fresh_host("host5")
+    host = fresh_host("host7")
     assert "create service backend" in host.site("--check", "--diff", ansible=ansible).succeeded().text
     assert host.containers() == {}
     run = host.site("--diff", ansible=ansible).succeeded()

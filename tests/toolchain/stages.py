@@ -146,13 +146,13 @@ def unit_without_ansible(log: Path) -> Count:
     return unit(MANAGED, [folder for folder in folders if folder.is_dir()], log)
 
 
-def pytest(environment: Environment, targets: Sequence[Path], log: Path, seconds: float) -> Count:
+def pytest(environment: Environment, targets: Sequence[Path], log: Path, seconds: float, *options: str) -> Count:
     """Run pytest over `targets` in an environment, with the checkout importable as the collection."""
     folder = ensure(environment)
     set_up_main()
     junit = log.with_suffix(".xml")
     junit.unlink(missing_ok=True)
-    command: list[str | Path] = [folder / "bin" / "python", "-m", "pytest", "-q", "--color=no", f"--junitxml={junit}", "-o", "junit_family=xunit2", *targets]
+    command: list[str | Path] = [folder / "bin" / "python", "-m", "pytest", "-q", "--color=no", f"--junitxml={junit}", "-o", "junit_family=xunit2", *options, *targets]
     variables = collection.settings(folder) | {
         "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
         "PYTHONPATH": str(CACHE),
@@ -234,7 +234,8 @@ def integration(keep_lab: bool, log: Path) -> Count:
         if lab([python, LAB, "up", "--hosts", os.environ.get("HOSTS", "1")], seconds=LAB_UP_SECONDS) != 0:
             return Count(failed=1)
         count = pytest(STANDINS, [ROOT / "tests" / "lab" / "standins"], log, STANDINS_SECONDS)
-        count.add(pytest(MAIN, [ROOT / "tests" / "integration"], log, INTEGRATION_SECONDS))
+        # Two at a time: much of a playbook is waiting. `tests/integration/conftest.py` says which files share hosts.
+        count.add(pytest(MAIN, [ROOT / "tests" / "integration"], log, INTEGRATION_SECONDS, "-n", "2", "--dist", "loadgroup"))
     finally:
         down = 0 if keep_lab else lab([python, LAB, "down", "--engine"], seconds=LAB_DOWN_SECONDS)
     return judge(count, down)

@@ -93,7 +93,7 @@ def _create(host: str, image: str) -> None:
     docker("volume", "create", "--label", LABEL, SHARED_VOLUME)
     docker(
         "run", "--detach", "--name", host, "--hostname", host, "--label", f"{LABEL}=host",
-        "--network", NETWORK, "--ip", host_ip(number_of(host)), "--env", f"LAB_DNS={DNS_IP}",
+        "--network", NETWORK, "--ip", host_ip(number_of(host)), "--dns", DNS_IP, "--env", f"LAB_DNS={DNS_IP}",
         *itertools.chain.from_iterable(("--network-alias", alias) for alias in host_names(host)),
         # A host that reboots itself comes back; one that cannot boot does not try for ever.
         "--restart", "on-failure:3", *_SANDBOX, "--volume", f"{_docker_volume(host)}:/var/lib/docker",

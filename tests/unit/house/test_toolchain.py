@@ -141,7 +141,7 @@ def lab_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(stages, "LAB", lab)
     monkeypatch.setattr(stages, "set_up_main", lambda: Path(sys.executable).parents[1])
     suites = {"standins": Count(passed=1), "integration": Count(passed=2)}
-    monkeypatch.setattr(stages, "pytest", lambda environment, targets, log, seconds: suites[targets[0].name])
+    monkeypatch.setattr(stages, "pytest", lambda environment, targets, log, seconds, *options: suites[targets[0].name])
     monkeypatch.delenv("HOSTS", raising=False)
     return calls
 

@@ -1,0 +1,87 @@
+# Copyright: (c) 2026, toucan.selfhosted contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One stack over four hosts: proxy and frontend, two backends, databases; each split from the same `site.yml`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from labrun.hosts import Host, Stack, fresh_host, user_shell
+
+EDGE, FIRST, SECOND, DATA = "host13", "host14", "host15", "host16"
+GROUPS = {EDGE: ("toucan_proxy", "toucan_frontend"), FIRST: ("toucan_backend",), SECOND: ("toucan_backend",), DATA: ("toucan_mongodb", "toucan_redis")}
+#: The names of the product belong to another host of the lab.
+ELSEWHERE = {"toucan_proxy_require_dns": False}
+STORAGE = "/srv/shared/toucan"
+
+
+@pytest.fixture(name="stack", scope="module")
+def _stack() -> Stack:
+    for name in GROUPS:
+        fresh_host(name)
+    return stack_of(GROUPS)
+
+
+def stack_of(groups: dict[str, tuple[str, ...]], **own: dict[str, Any]) -> Stack:
+    """The hosts with the addresses that the others reach them at, and what else is theirs."""
+    return Stack(groups, {name: {"toucan_stack_address": Host(name).address, **own.get(name, {})} for name in groups})
+
+
+def asked(path: str, name: str = "api.lab.test") -> str:
+    """What a user gets, through the proxy."""
+    return user_shell(f"curl -sS --fail --resolve {name}:443:{Host(EDGE).address} https://{name}{path}")
+
+
+def test_one_host_of_a_stack_has_no_address(stack: Stack) -> None:
+    nameless = Stack(GROUPS, {**stack.own, DATA: {}})
+    nameless.site(**ELSEWHERE).refused("Other hosts call MongoDB on this one, and `toucan_stack_address` is not set", "set `toucan_stack_address` of this host")
+
+
+def test_two_hosts_with_a_mongodb_are_refused(stack: Stack) -> None:
+    both = Stack({**GROUPS, SECOND: ("toucan_backend", "toucan_mongodb")}, stack.own)
+    both.site(**ELSEWHERE, toucan_stack_storage_shared=True).refused(f"More than one host of the stack runs MongoDB: {SECOND}, {DATA}", "`toucan_mongodb_uri`")
+
+
+def test_two_backends_without_shared_storage_are_refused(stack: Stack) -> None:
+    stack.site(**ELSEWHERE).refused(f"2 hosts run a backend ({FIRST}, {SECOND}), each with files of its own", "`toucan_stack_storage_shared: true`")
+    told = stack.site(**ELSEWHERE, toucan_stack_storage_shared=True, toucan_stack_storage_directory="/srv/alone")
+    told.refused("The storage folder /srv/alone is not shared: what host14 wrote there is not seen here", "mount one file system there")
+    assert [stack.host(name).containers() for name in GROUPS] == [{}, {}, {}, {}]
+    assert [stack.host(name).shell("ls -A /srv/alone") for name in (FIRST, SECOND)] == ["", ""]
+
+
+def test_four_hosts_become_one_product(stack: Stack) -> None:
+    shared = {**ELSEWHERE, "toucan_stack_storage_shared": True, "toucan_stack_storage_directory": STORAGE}
+    stack.host(FIRST).shell(f"mkdir -p {STORAGE}")
+    stack.site(**shared).succeeded()
+    assert json.loads(asked("/"))["status"] == "OK"
+    assert asked("/tucana-version.txt", "app.lab.test").strip() == "v101.1.0"
+    assert stack.changes(stack.site(**shared).succeeded()) == dict.fromkeys(GROUPS, 0)
+    assert {name: sorted(stack.host(name).containers()) for name in GROUPS} == {
+        EDGE: ["toucan-frontend-1", "toucan-proxy-caddy-1"],
+        FIRST: ["toucan-backend-1"],
+        SECOND: ["toucan-backend-1"],
+        DATA: ["toucan-mongo-1", "toucan-redis-1"],
+    }
+
+
+def test_each_host_keeps_the_secrets_that_it_needs(stack: Stack) -> None:
+    kept = {name: json.loads(stack.host(name).shell("cat /etc/toucan/secrets.json 2>/dev/null || echo '{}'")) for name in GROUPS}
+    assert kept[FIRST] == kept[SECOND]
+    assert len(kept[FIRST]) == 5
+    assert kept[DATA] == {name: kept[FIRST][name] for name in ("mongodb_password", "redis_password")}
+    assert kept[EDGE] == {}
+
+
+def test_all_hosts_are_one_instance(stack: Stack) -> None:
+    assert len({stack.host(name).state()["instance_id"] for name in GROUPS}) == 1
+
+
+def test_ports_are_open_at_the_named_address_alone(stack: Stack) -> None:
+    published = {name: stack.host(name).shell("docker ps --format '{{.Ports}}'").split() for name in (FIRST, DATA)}
+    assert f"{Host(FIRST).address}:5000->80/tcp" in published[FIRST]
+    assert [port for port in published[DATA] if "->" in port and not port.startswith(f"{Host(DATA).address}:")] == []

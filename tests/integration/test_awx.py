@@ -20,12 +20,14 @@ import pytest
 import yaml
 
 from labrun.awx_job import RUNNER, WRAPPER, Controller, Job
-from labrun.awx_rules import job_template, survey_variables
+from labrun.awx_rules import awx_data, job_template, survey_variables
 from labrun.hosts import Host, Run, fresh_host, site_variables
 from toolchain import collection
 from toolchain.places import LOGS, ROOT
 
 Launch = Callable[..., Run]
+#: The playbooks of jobs that changed something for real, or could have.
+SUCCEEDED: set[str] = set()
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +64,10 @@ def launch(controller: Controller, host: Host, tmp_path_factory: pytest.TempPath
     def launched(playbook: str, *arguments: str, answers: dict[str, Any] | None = None, inventory: dict[str, Any] | None = None, **more: Any) -> Run:
         variables = survey_variables(job_template(playbook)["survey_spec"], answers or {})
         job = Job(playbook, {**variables, **more}, credentials(), arguments)
-        return job.run(controller, host, {**inventory_variables(), **(inventory or {})}, folder)
+        run = job.run(controller, host, {**inventory_variables(), **(inventory or {})}, folder)
+        if run.code == 0 and not arguments:
+            SUCCEEDED.add(playbook)
+        return run
 
     return launched
 
@@ -140,3 +145,39 @@ def test_a_misspelt_extra_variable_is_one_sentence(launch: Launch, host: Host) -
     run = launch("site.yml", toucan_stack_log_levle="DEBUG")
     run.refused("`toucan_stack_log_levle` is no option of this collection; write `toucan_stack_log_level`")
     assert host.containers() == before
+
+
+def test_a_job_adopts_what_runs(launch: Launch, host: Host) -> None:
+    before = host.containers()
+    launch("adopt.yml").succeeded()
+    assert host.containers() == before
+    launch("site.yml", "--check").unchanged()
+
+
+def test_jobs_stop_start_and_restart_what_was_chosen(launch: Launch, host: Host) -> None:
+    before = set(host.containers())
+    launch("stop.yml", answers={"toucan_services": ["frontend"]}).succeeded()
+    assert before - set(host.containers()) == {"toucan-frontend-1"}
+    launch("start.yml").succeeded()
+    assert set(host.containers()) == before
+    started = host.shell("docker inspect -f '{{.State.StartedAt}}' toucan-redis-1")
+    launch("restart.yml", answers={"toucan_services": ["redis"]}).succeeded()
+    assert host.shell("docker inspect -f '{{.State.StartedAt}}' toucan-redis-1") != started
+
+
+def test_a_job_removes_no_data_that_was_not_confirmed(launch: Launch, host: Host) -> None:
+    before = host.containers()
+    launch("remove.yml", answers={"toucan_remove_data": "true"}).refused("toucan_remove_confirm")
+    assert host.containers() == before
+    launch("remove.yml").succeeded()
+    assert host.containers() == {}
+    assert host.shell("ls /var/lib/toucan/mongodb /etc/toucan/secrets.json").split()[1:]
+
+
+def test_the_playbook_that_sets_awx_up_says_in_a_job_what_it_lacks(controller: Controller, host: Host, tmp_path: Path) -> None:
+    job = Job("toucan.selfhosted.awx_setup")
+    job.run(controller, host, {}, tmp_path / "job").refused("collection awx.awx, which is not installed here")
+
+
+def test_every_playbook_was_a_job() -> None:
+    assert {template["playbook"] for template in awx_data()["awx_setup_job_templates"]} - SUCCEEDED == set()

@@ -79,7 +79,7 @@ def question_problems(question: Mapping[str, Any]) -> list[str]:
         return [f"lacks {' and '.join(missing or ['required'])}"]
     if question["type"] not in ANSWERS:
         return [f"{question['type']} is no type of a question"]
-    wrong_limits = [limit for limit in ("min", "max") if type(question.get(limit, 0)) is not int]
+    wrong_limits = [limit for limit in ("min", "max") if not is_one_of(question.get(limit, 0), (int,))]
     if wrong_limits:
         return [f"{' and '.join(wrong_limits)} is no integer"]
     problems = []
@@ -91,11 +91,15 @@ def question_problems(question: Mapping[str, Any]) -> list[str]:
     return problems
 
 
+def is_one_of(value: Any, kinds: tuple[type, ...]) -> bool:
+    """Whether a value is of one of some types, where true is no integer."""
+    return isinstance(value, kinds) and not isinstance(value, bool)
+
+
 def answer_problems(question: Mapping[str, Any], answer: Any) -> list[str]:
     """What AWX would refuse an answer for."""
     kinds = ANSWERS[question["type"]]
-    # For AWX true is no integer.
-    if type(answer) not in kinds:
+    if not is_one_of(answer, kinds):
         return [f"{answer!r} is no {kinds[0].__name__}"]
     if question["type"] in ("multiplechoice", "multiselect"):
         chosen = answer.splitlines() if question["type"] == "multiselect" and isinstance(answer, str) else answer

@@ -9,10 +9,12 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Optional
 from urllib.parse import urlsplit
 
 from ..core.errors import Failure
+from . import acme as acme_server
+from .acme import Acme
 
 # Inside the container everything listens high, so Caddy uses no capability. Its binary carries this one as a file capability,
 # and the kernel starts no program whose file capabilities it may not have.
@@ -24,13 +26,19 @@ CONFIG_FOLDER = "config"
 DATA_FOLDER = "data"
 CANDIDATE_FOLDER = "candidate"  # a configuration that is being proven
 LOADED = "loaded.json"  # what the running Caddy took
+TRANSITION = "transition"  # below the folder of the configuration
 CADDYFILE = "Caddyfile"
+ADAPTED = "caddy.json"  # made of the Caddyfile, and run instead of it, where that has no word for what is wanted
 CERTIFICATE = "certificate.pem"
 KEY = "key.pem"
 CONFIG_MOUNT = "/etc/caddy"
 DATA_MOUNT = "/data"
 ADMIN_SOCKET = "/run/caddy/admin.sock"
-INTERNAL_ROOT = "caddy/pki/authorities/local/root.crt"  # below the data folder
+# Below the data folder.
+INTERNAL_ROOT = "caddy/pki/authorities/local/root.crt"
+ISSUED = "caddy/certificates"
+INTERNAL_ISSUER = "local"
+SECRET_FILES = (KEY, acme_server.BINDING, acme_server.ACCOUNT_KEY)
 # Older ones close websockets at every reload.
 STREAMS_SURVIVE_SINCE = (2, 7)
 
@@ -52,8 +60,19 @@ class Site:
 
 
 @dataclass(frozen=True)
+class Held:
+    """A certificate that goes on being served while another is ordered: chain and key as files in Caddy's container."""
+
+    chain: str
+    key: str
+
+
+@dataclass(frozen=True)
 class ProxyOptions:
-    """What is wanted of the proxy of one host; ``owner`` is the user that Caddy runs as."""
+    """What is wanted of the proxy of one host; ``owner`` is the user that Caddy runs as.
+
+    Certificates come from ``acme`` where it is given, else from Caddy's own CA with ``internal_ca``, else from a file.
+    """
 
     project: str
     sites: tuple[Site, ...]
@@ -66,6 +85,12 @@ class ProxyOptions:
     owner: tuple[int, int]
     log_size_mb: int = 20
     log_files: int = 5
+    acme: Optional[Acme] = None
+
+    @property
+    def config_name(self) -> str:
+        """The file that Caddy runs."""
+        return ADAPTED if self.acme and self.acme.account_key_pem else CADDYFILE
 
 
 def refuse_unusable_urls(options: ProxyOptions) -> None:
@@ -123,21 +148,37 @@ def render(options: ProxyOptions, streams_survive: bool) -> str:
 
     :param streams_survive: whether this Caddy can keep websockets open over a reload.
     """
-    blocks = [_global_block()]
+    return _render(options, streams_survive, "disable_redirects", CONFIG_MOUNT, {})
+
+
+def render_transition(options: ProxyOptions, streams_survive: bool, held: Mapping[str, Held], orders: bool) -> str:
+    """The Caddyfile that serves ``held`` certificates, by host name, on the way to those of an ACME server.
+
+    A reload alone would serve nothing until the order is through, or, from one ACME server to another, order nothing at all:
+    Caddy takes a certificate that it manages for good, whoever issued it (``Config.manageOne`` of certmagic). So a first
+    configuration makes it let go, and a second one with ``orders`` lets it order beside what is served.
+    """
+    # The redirects that this word leaves on do not matter: those of this Caddyfile come first. Before 2.8 only one word may stand here.
+    auto_https = "ignore_loaded_certs" if orders else "disable_redirects"
+    return _render(options, streams_survive, auto_https, f"{CONFIG_MOUNT}/{TRANSITION}", held)
+
+
+def _render(options: ProxyOptions, streams_survive: bool, auto_https: str, mount: str, held: Mapping[str, Held]) -> str:
+    blocks = [_global_block(auto_https)]
     for site in options.sites:
-        blocks.append(_https_block(site, options, streams_survive))
+        blocks.append(_https_block(site, _tls(options, mount, held.get(site.host)), streams_survive))
     blocks.append(_redirect_block(options))
     return "\n".join(blocks)
 
 
-def _global_block() -> str:
+def _global_block(auto_https: str) -> str:
     return _block(
         "",
         [
             f"admin unix/{ADMIN_SOCKET}",
             f"http_port {HTTP_PORT}",
             f"https_port {HTTPS_PORT}",
-            "auto_https disable_redirects",
+            f"auto_https {auto_https}",
             "skip_install_trust",
             # HTTP/3 would need a published UDP port, and would be announced under the port inside the container.
             _block("servers", ["protocols h1 h2"]).rstrip(),
@@ -145,13 +186,19 @@ def _global_block() -> str:
     )
 
 
-def _https_block(site: Site, options: ProxyOptions, streams_survive: bool) -> str:
-    tls = "tls internal" if options.internal_ca else f"tls {CONFIG_MOUNT}/{CERTIFICATE} {CONFIG_MOUNT}/{KEY}"
+def _https_block(site: Site, tls: str, streams_survive: bool) -> str:
     # A backend that is being created anew answers again within seconds; until then requests wait rather than fail.
     proxy = ["lb_try_duration 10s", "lb_try_interval 500ms"]
     if streams_survive:
         proxy.append("stream_close_delay 24h")
     return _block(f"https://{site.host}", [tls, _block(f"reverse_proxy {' '.join(site.upstreams)}", proxy).rstrip()])
+
+
+def _tls(options: ProxyOptions, mount: str, held: Optional[Held]) -> str:
+    if options.acme:
+        issuer = _block("issuer acme", acme_server.issuer_lines(options.acme, mount)).rstrip()
+        return _block(f"tls {held.chain} {held.key}" if held else "tls", [issuer]).rstrip()
+    return "tls internal" if options.internal_ca else f"tls {mount}/{CERTIFICATE} {mount}/{KEY}"
 
 
 def _redirect_block(options: ProxyOptions) -> str:
@@ -175,7 +222,7 @@ def compose(options: ProxyOptions, image: str) -> dict[str, Any]:
                 "image": image,
                 "restart": "always",
                 "user": "{}:{}".format(*options.owner),
-                "command": ["caddy", "run", "--config", f"{CONFIG_MOUNT}/{CADDYFILE}", "--adapter", "caddyfile"],
+                "command": ["caddy", "run", *_config_words(options.config_name)],
                 "environment": {"HOME": "/tmp", "XDG_DATA_HOME": DATA_MOUNT, "XDG_CONFIG_HOME": "/tmp"},
                 "read_only": True,
                 "cap_drop": ["ALL"],
@@ -195,14 +242,23 @@ def compose(options: ProxyOptions, image: str) -> dict[str, Any]:
     }
 
 
-def validate_command() -> list[str]:
-    """What proves a configuration good without starting it."""
-    return ["caddy", "validate", "--config", f"{CONFIG_MOUNT}/{CADDYFILE}", "--adapter", "caddyfile"]
+def adapt_command(name: str = CADDYFILE) -> list[str]:
+    """What prints the Caddyfile ``name`` as Caddy's own JSON, in one line."""
+    return ["caddy", "adapt", *_config_words(name)]
 
 
-def reload_command() -> list[str]:
-    """What makes a running Caddy take its files anew, even where only a certificate changed."""
-    return ["caddy", "reload", "--force", "--config", f"{CONFIG_MOUNT}/{CADDYFILE}", "--adapter", "caddyfile", "--address", f"unix/{ADMIN_SOCKET}"]
+def validate_command(name: str = CADDYFILE) -> list[str]:
+    """What proves the configuration ``name`` good without starting it."""
+    return ["caddy", "validate", *_config_words(name)]
+
+
+def reload_command(name: str = CADDYFILE) -> list[str]:
+    """What makes a running Caddy take the configuration ``name`` anew, even where only a certificate changed."""
+    return ["caddy", "reload", "--force", *_config_words(name), "--address", f"unix/{ADMIN_SOCKET}"]
+
+
+def _config_words(name: str) -> list[str]:
+    return ["--config", f"{CONFIG_MOUNT}/{name}", *([] if name.endswith(".json") else ["--adapter", "caddyfile"])]
 
 
 def parse_version(text: str) -> tuple[int, ...]:
@@ -218,5 +274,5 @@ def streams_survive(version: tuple[int, ...]) -> bool:
 
 
 def shown(files: Mapping[str, str]) -> dict[str, str]:
-    """Files for a plan: the key's content is not shown."""
-    return {name: "content not shown" if name == KEY else content for name, content in files.items()}
+    """Files for a plan: what is secret is not shown."""
+    return {name: "content not shown" if name in SECRET_FILES else content for name, content in files.items()}

@@ -16,6 +16,8 @@ description:
   - A given certificate is checked for its names, its time and its key before anything changes.
   - A new configuration is validated in a container of its own, then taken by a reload that drops no request of a browser. A client that
     opens a connection for HTTP/1.1 at that moment may see it closed before the first answer.
+  - From an ACME server certificates are ordered where there are none yet. What is served until then goes on being served, and comes back
+    if the order fails.
   - A new certificate is tried against the CAs that this host trusts. One that fails is refused, in check mode warned of.
   - In the end each public URL is opened as a user would, certificate verified.
 requirements:
@@ -102,9 +104,43 @@ options:
     description:
       - V(given) uses O(certificate) or O(certificate_file).
       - V(internal) lets Caddy be its own CA. Browsers warn until its root is trusted.
+      - V(acme) has Caddy order certificates from an ACME server and renew them.
     type: str
-    choices: [given, internal]
+    choices: [given, internal, acme]
     default: given
+  acme_email:
+    description: Address that the ACME server may write to.
+    type: str
+  acme_directory_url:
+    description: Directory of the ACME server. Let's Encrypt's where it is unset.
+    type: str
+  acme_ca_file:
+    description:
+      - CA certificates on the host that Caddy trusts the ACME server itself by, where that is a private one.
+      - Those in Caddy's image are used where it is unset.
+    type: path
+  acme_account_key:
+    description:
+      - Private key in PEM of an account that the ACME server knows already. Caddy makes an account of its own where it is unset.
+      - Needs Caddy 2.8 or newer.
+    type: str
+  acme_eab:
+    description: External account binding, where the ACME server wants one for a new account.
+    type: dict
+    suboptions:
+      key_id:
+        description: Identifier of the key that the CA handed out.
+        type: str
+      mac_key:
+        description: The key, in base64url.
+        type: str
+  acme_challenge:
+    description:
+      - How the ACME server may see that the names lead here.
+      - V(http-01) comes to port 80 of each name, V(tls-alpn-01) to port 443.
+    type: str
+    choices: [any, http-01, tls-alpn-01]
+    default: any
   certificate:
     description: Certificate chain in PEM, the server's first.
     type: str
@@ -168,6 +204,13 @@ EXAMPLES = r"""
     key: "{{ vault_toucan_key }}"
     ca_file: /etc/ssl/certs/ca-certificates.crt
 
+- name: Have Let's Encrypt give the certificates
+  toucan.selfhosted.toucan_proxy:
+    frontend_url: https://toucan.example.com
+    backend_url: https://api-toucan.example.com
+    tls: acme
+    acme_email: it@example.com
+
 - name: Try it with a CA of Caddy's own, before the DNS records exist
   toucan.selfhosted.toucan_proxy:
     frontend_url: https://toucan.example.com
@@ -214,7 +257,7 @@ urls:
   type: list
   elements: str
 certificate:
-  description: Subject, issuer, names, end and days left of the given certificate.
+  description: Subject, issuer, names, end and days left of the certificate that is given, or of that from the ACME server which ends first.
   returned: success, unless with O(options_only=true)
   type: dict
 internal_ca:
@@ -240,7 +283,9 @@ from ansible_collections.toucan.selfhosted.plugins.module_utils.core.x509 import
     check_ca_bundle,
     check_server_certificate,
     key_alone,
+    load_key,
 )
+from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy.acme import ANY_CHALLENGE, CHALLENGES, Acme, ExternalAccount, refuse_unusable_acme
 from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy.caddyfile import (
     ProxyOptions,
     Site,
@@ -275,7 +320,13 @@ def argument_spec() -> dict[str, Any]:
         frontend_upstreams=dict(type="list", elements="str", default=[services.upstream(services.FRONTEND, services.FRONTEND_PORT)]),
         backend_upstreams=dict(type="list", elements="str"),
         backend_env=dict(type="dict", default={}),
-        tls=dict(type="str", choices=["given", "internal"], default="given"),
+        tls=dict(type="str", choices=["given", "internal", "acme"], default="given"),
+        acme_email=dict(type="str"),
+        acme_directory_url=dict(type="str"),
+        acme_ca_file=dict(type="path"),
+        acme_account_key=dict(type="str", no_log=True),
+        acme_eab=dict(type="dict", options=dict(key_id=dict(type="str", no_log=False), mac_key=dict(type="str", no_log=True))),
+        acme_challenge=dict(type="str", choices=list(CHALLENGES), default=ANY_CHALLENGE),
         certificate=dict(type="str"),
         certificate_file=dict(type="path"),
         key=dict(type="str", no_log=True),
@@ -296,7 +347,7 @@ def argument_spec() -> dict[str, Any]:
 
 def given_certificate(params: dict[str, Any], names: list[str], can_check: bool, now: datetime) -> Optional[GivenCertificate]:
     """The certificate and key that were given, checked. :raises Failure: when they are missing or unusable."""
-    if params["tls"] == "internal":
+    if params["tls"] != "given":
         return None
     chain, chain_source = _given(params, "certificate")
     key, key_source = _given(params, "key")
@@ -327,9 +378,47 @@ def backend_upstreams(params: dict[str, Any]) -> tuple[str, ...]:
     return tuple(params["backend_upstreams"] or [services.upstream(services.BACKEND, environment.backend_port(params["backend_env"]))])
 
 
+def acme_options(params: dict[str, Any], can_check: bool, now: datetime) -> Optional[Acme]:
+    """What is asked of the ACME server, checked as far as it can be. :raises Failure: when an option is unusable."""
+    if params["tls"] != "acme":
+        return None
+    binding = params["acme_eab"]
+    return Acme(
+        email=params["acme_email"] or "",
+        directory_url=params["acme_directory_url"] or "",
+        challenge=params["acme_challenge"],
+        ca_pem=_acme_ca_pem(params["acme_ca_file"], can_check, now),
+        external_account=ExternalAccount(binding["key_id"] or "", (binding["mac_key"] or "").rstrip("=")) if binding else None,
+        account_key_pem=_account_key(params["acme_account_key"], can_check),
+    )
+
+
+def _acme_ca_pem(path: Optional[str], can_check: bool, now: datetime) -> str:
+    content = read_bytes(path) if path else None
+    if content is not None:
+        if can_check:
+            check_ca_bundle(content, now, path or "")
+        return certificates_alone(content, path or "").decode(errors="replace")
+    # Role `toucan_host` of the same run may have yet to bring both the file and the library.
+    if path and can_check:
+        raise Failure(f"There is no CA file {path} on this host", "copy it there, or correct `toucan_proxy_acme_ca_file`", subject=path)
+    return ""
+
+
+def _account_key(pem: Optional[str], can_check: bool) -> str:
+    if not pem:
+        return ""
+    source = "`toucan_proxy_acme_account_key`"
+    alone = key_alone(pem.encode(), source)
+    if can_check:
+        load_key(alone, source)
+    return alone.decode()
+
+
 def proxy_request(params: dict[str, Any], state: dict[str, Any], can_check: bool) -> ProxyRequest:
     """Everything the engine needs. :raises Failure: when an option is refused."""
     sites = (Site(params["frontend_url"], tuple(params["frontend_upstreams"])), Site(params["backend_url"], backend_upstreams(params)))
+    now = datetime.now(timezone.utc)
     options = ProxyOptions(
         project=params["project"],
         sites=sites,
@@ -340,11 +429,13 @@ def proxy_request(params: dict[str, Any], state: dict[str, Any], can_check: bool
         directory=params["directory"],
         network=settle({"network": params["network"]}, state).network,
         owner=parse_owner(params["user"], "toucan_proxy_user"),
+        acme=acme_options(params, can_check, now),
     )
     # First, because a certificate is judged by the names in the URLs.
     refuse_unusable_urls(options)
     refuse_unusable_addresses(options)
-    now = datetime.now(timezone.utc)
+    if options.acme:
+        refuse_unusable_acme(options.acme, (site.host for site in sites))
     registry = params["registry"]
     return ProxyRequest(
         options=options,

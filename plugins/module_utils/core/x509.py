@@ -53,6 +53,11 @@ def check_server_certificate(
     check_order(chain, chain_path)
     check_validity(chain, now, chain_path)
     check_names(chain[0], names, chain_path)
+    return certificate_facts(chain, now)
+
+
+def certificate_facts(chain: Sequence[Any], now: datetime) -> CertificateFacts:
+    """What is worth telling about the first certificate of a chain at the aware time ``now``."""
     return CertificateFacts(
         subject=chain[0].subject.rfc4514_string(),
         issuer=chain[0].issuer.rfc4514_string(),
@@ -196,6 +201,11 @@ def is_ca(certificate: Any) -> bool:
 def days_left(chain: Sequence[Any], now: datetime) -> int:
     """Whole days until the first certificate of the chain expires; negative when one has."""
     return (min(_not_after(certificate) for certificate in chain) - now).days
+
+
+def share_left(certificate: Any, now: datetime) -> float:
+    """Which part of its life a certificate has left, from 1.0 down; negative when it has expired."""
+    return (_not_after(certificate) - now) / (_not_after(certificate) - _not_before(certificate))
 
 
 def _covers(pattern: str, name: str) -> bool:

@@ -130,7 +130,9 @@ def _refuse_no_binding(account: ExternalAccount) -> None:
     if not _KEY_ID.fullmatch(account.key_id) or not _MAC_KEY.fullmatch(account.mac_key):
         wrong = "mac_key" if _KEY_ID.fullmatch(account.key_id) else "key_id"
         raise Failure(
-            f"`{wrong}` of the external account binding is none", f"copy `toucan_proxy_acme_eab.{wrong}` again from the CA, a MAC key in base64url", subject=wrong
+            f"`{wrong}` of the external account binding is none",
+            f"copy `toucan_proxy_acme_eab.{wrong}` again from the CA, a MAC key in base64url",
+            subject=wrong,
         )
 
 
@@ -150,6 +152,16 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def refuse_old_caddy(version: tuple[int, ...]) -> None:
+    """:raises Failure: for a Caddy that cannot take an account key; an unknown version, empty, is taken for a current one."""
+    if version and version < FILE_PLACEHOLDERS_SINCE:
+        raise Failure(
+            f"Caddy {'.'.join(map(str, version))} takes no account key of an ACME server",
+            "set `toucan_proxy_image` to 2.8 or newer, or leave `toucan_proxy_acme_account_key` unset",
+            subject="toucan_proxy_acme_account_key",
+        )
 
 
 def issuer_lines(acme: Acme, mount: str) -> list[str]:
@@ -259,7 +271,11 @@ _EXPLANATIONS: tuple[tuple[str, str, str], ...] = (
         "the ACME server refuses the external account binding, or misses one",
         f"correct `{_HERE}eab`",
     ),
-    (r"accountDoesNotExist", "the ACME server knows no account of that key", f"register it first, or leave `{_HERE}account_key` unset, so that Caddy makes one"),
+    (
+        r"accountDoesNotExist",
+        "the ACME server knows no account of that key",
+        f"register it first, or leave `{_HERE}account_key` unset, so that Caddy makes one",
+    ),
     (r"error:caa\b", "a CAA record forbids this CA", "add the CA to the CAA record of the domain"),
     (r"rejectedIdentifier", "the ACME server does not issue for this name", "use an ACME server that does"),
     (r"no solvers available|no challenge", "the ACME server offers no challenge that is allowed", f"set `{_HERE}challenge: any`"),

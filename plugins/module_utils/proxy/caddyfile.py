@@ -37,7 +37,7 @@ ADMIN_SOCKET = "/run/caddy/admin.sock"
 # Below the data folder.
 INTERNAL_ROOT = "caddy/pki/authorities/local/root.crt"
 ISSUED = "caddy/certificates"
-INTERNAL_ISSUER = "local"
+INTERNAL_ISSUER = INTERNAL_ROOT.split("/")[-2]
 SECRET_FILES = (KEY, acme_server.BINDING, acme_server.ACCOUNT_KEY)
 # Older ones close websockets at every reload.
 STREAMS_SURVIVE_SINCE = (2, 7)

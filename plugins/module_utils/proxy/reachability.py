@@ -16,6 +16,7 @@ import ssl
 import struct
 from collections.abc import Collection, Iterable
 from typing import NamedTuple, Optional, Union
+from urllib.parse import urlsplit
 
 from ..api.transport import lenient
 from ..containers.health import Probe
@@ -24,6 +25,7 @@ from ..core.errors import Failure
 _LISTEN = "0A"
 _ANY = {ipaddress.ip_address("0.0.0.0"), ipaddress.ip_address("::")}
 _SOCKET = re.compile(r"socket:\[(\d+)\]")
+_DIRECTORY_BYTES = 100_000
 _TIMEOUT = 15.0  # more than Caddy waits for what is behind it, so that its own answer is seen
 
 
@@ -174,6 +176,43 @@ def _server_context(chain_pem: str, key_pem: str) -> ssl.SSLContext:
         return context
     finally:
         os.close(descriptor)
+
+
+def refuse_no_acme_directory(url: str, ca_pem: Optional[str]) -> None:
+    """See that an ACME server answers at its directory (RFC 8555, 7.1.1).
+
+    :param ca_pem: the CA to trust; the system's where it is ``None``.
+    :raises Failure: when it does not.
+    """
+    parts = urlsplit(url)
+    connection = http.client.HTTPSConnection(parts.hostname or "", parts.port or 443, timeout=_TIMEOUT, context=_user_context(ca_pem))
+    try:
+        connection.request("GET", f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}")
+        answer = connection.getresponse()
+        content = answer.read(_DIRECTORY_BYTES)
+    except ssl.SSLCertVerificationError as error:
+        raise Failure(
+            f"The certificate of the ACME server at {url} is not trusted: {error.verify_message}",
+            "give the CA that signed it as `toucan_proxy_acme_ca_file`",
+            subject=url,
+            answer=str(error),
+        ) from error
+    except (OSError, http.client.HTTPException) as error:
+        raise Failure(
+            f"The ACME server at {url} does not answer this host: {error}",
+            "correct `toucan_proxy_acme_directory_url`, or let this host reach it",
+            subject=url,
+            answer=str(error),
+        ) from error
+    finally:
+        connection.close()
+    if answer.status != 200 or b"newOrder" not in content:
+        raise Failure(
+            f"{url} is no ACME directory: status {answer.status}",
+            "write `toucan_proxy_acme_directory_url` as the CA names it, often with a path such as `/directory`",
+            subject=url,
+            answer=content[:200].decode(errors="replace"),
+        )
 
 
 def open_as_user(host: str, address: str, port: int, path: str, ca_pem: Optional[str]) -> str:

@@ -100,7 +100,9 @@ def _certificate_lines(proxy: Mapping[str, Any]) -> list[str]:
     if proxy.get("internal_ca"):
         return [_line("Certificate", f"by Caddy's own CA, whose root is {proxy['internal_ca']}")]
     certificate = proxy.get("certificate") or {}
-    return [_line("Certificate", f"ends in {certificate['days_left']} days, on {certificate['not_after'][:10]}")] if certificate else []
+    if not certificate:
+        return []
+    return [_line("Certificate", f"by {certificate['issuer']}, ends in {certificate['days_left']} days, on {certificate['not_after'][:10]}")]
 
 
 def _line(label: str, value: str) -> str:

@@ -81,9 +81,13 @@ class Seen:
 
 
 @contextmanager
-def present_user(host: Host) -> Iterator[Seen]:
-    """A user who asks and talks all the time; what they saw is filled in at the end."""
-    command = ["docker", "exec", "-i", CLIENT, "python3", "-c", PRESENCE, host.address, FRONTEND, BACKEND]
+def present_user(host: Host, frontend: str = FRONTEND, backend: str = BACKEND, trust: str = "") -> Iterator[Seen]:
+    """A user who asks and talks all the time; what they saw is filled in at the end.
+
+    :param trust: file on the user's machine with the CAs to trust, instead of that machine's own.
+    """
+    trusting = ["--env", f"SSL_CERT_FILE={trust}"] if trust else []
+    command = ["docker", "exec", "-i", *trusting, CLIENT, "python3", "-c", PRESENCE, host.address, frontend, backend]
     seen = Seen()
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -109,7 +109,7 @@ def held_chain(chain_pem: str) -> str:
     that the last certificate stands twice (RFC 8446, 4.4.2).
     """
     blocks = chain_pem.split("-----BEGIN CERTIFICATE-----")
-    return f"{chain_pem.rstrip()}\n-----BEGIN CERTIFICATE-----{blocks[-1]}"
+    return f"{chain_pem.rstrip()}\n-----BEGIN CERTIFICATE-----{blocks[-1].rstrip()}\n"
 
 
 def _ascii(host: str) -> str:

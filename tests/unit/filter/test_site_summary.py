@@ -34,13 +34,13 @@ def lines(stack: Any = None, **options: Any) -> dict[str, str]:
 
 
 def test_a_whole_stack_is_told() -> None:
-    certificate = {"days_left": 80, "not_after": "2027-02-11T12:00:00+00:00"}
+    certificate = {"issuer": "CN=Company CA", "days_left": 80, "not_after": "2027-02-11T12:00:00+00:00"}
     assert lines(proxy={"certificate": certificate, "plan": []}) == {
         "Frontend": "https://app.test  v101.1.0",
         "Backend": "https://api.test  v101.1.2",
         "Log in": "as toucantoco, password: `admin_password` in /etc/toucan/secrets.json or through Company (OIDC), idp (SAML2)",
         "Workers": "5 (because)",
-        "Certificate": "ends in 80 days, on 2027-02-11",
+        "Certificate": "by CN=Company CA, ends in 80 days, on 2027-02-11",
         "Services": "unchanged",
     }
 

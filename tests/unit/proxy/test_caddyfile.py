@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors import Failure
 from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy import caddyfile as caddy
+from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy.acme import Acme
 from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy.caddyfile import ProxyOptions, Site
 
 OPTIONS = ProxyOptions(
@@ -67,6 +68,39 @@ def test_caddy_listens_high_and_is_administered_by_a_socket() -> None:
 
 def test_caddys_own_ca_needs_no_files() -> None:
     assert "tls internal" in rendered(internal_ca=True)["https://app.test"]
+
+
+ACME = Acme(email="it@app.test", directory_url="https://acme.test/dir", account_key_pem="value-of-key")
+ISSUER = {
+    "issuer acme": {"dir https://acme.test/dir": True, "test_dir https://acme.test/dir": True, "email it@app.test": True},
+}
+
+
+def test_an_acme_server_is_named_to_each_site() -> None:
+    blocks = rendered(acme=ACME)
+    assert [blocks[f"https://{name}.test"]["tls"] for name in ("app", "api")] == [ISSUER, ISSUER]
+    assert "value-of" not in str(blocks)
+
+
+@pytest.mark.parametrize("orders, auto_https", [(False, "auto_https disable_redirects"), (True, "auto_https ignore_loaded_certs")])
+def test_a_held_certificate_is_served_while_another_is_ordered(orders: bool, auto_https: str) -> None:
+    held = {"app.test": caddy.Held("/chain.pem", "/key.pem")}
+    authority = {"acme": replace(ACME, ca_pem="ca-text")}
+    blocks = parse(caddy.render_transition(replace(OPTIONS, **authority), True, held, orders))
+    trusting = {"issuer acme": {**ISSUER["issuer acme"], "trusted_roots /etc/caddy/transition/acme-ca.pem": True}}
+    assert auto_https in blocks[""]
+    assert blocks["https://app.test"]["tls /chain.pem /key.pem"] == trusting
+    assert blocks["https://api.test"]["tls"] == trusting
+    assert blocks["http://app.test, http://api.test"] == {"redir https://{host}{uri} permanent": True}
+
+
+def test_an_account_key_is_in_caddys_own_json_alone() -> None:
+    options = replace(OPTIONS, acme=ACME)
+    assert options.config_name == "caddy.json"
+    assert caddy.compose(options, "caddy:2")["services"]["caddy"]["command"] == ["caddy", "run", "--config", "/etc/caddy/caddy.json"]
+    assert caddy.reload_command("transition/caddy.json")[3:5] == ["--config", "/etc/caddy/transition/caddy.json"]
+    assert caddy.adapt_command("transition/Caddyfile") == ["caddy", "adapt", "--config", "/etc/caddy/transition/Caddyfile", "--adapter", "caddyfile"]
+    assert replace(OPTIONS, acme=replace(ACME, account_key_pem="")).config_name == "Caddyfile"
 
 
 def test_a_redirect_names_a_port_that_is_not_the_usual_one() -> None:
@@ -130,9 +164,10 @@ def test_caddy_is_told_where_its_configuration_stands() -> None:
     assert caddy.reload_command() == ["caddy", "reload", "--force", *where, "--address", "unix//run/caddy/admin.sock"]
 
 
-def test_a_key_is_not_shown() -> None:
-    shown = caddy.shown({"Caddyfile": "text", "certificate.pem": "public", "key.pem": "value-of-key"})
-    assert shown == {"Caddyfile": "text", "certificate.pem": "public", "key.pem": "content not shown"}
+def test_a_secret_is_not_shown() -> None:
+    secret = ("key.pem", "acme-account.key", "acme-binding")
+    shown = caddy.shown({"Caddyfile": "text", "certificate.pem": "public", "acme-ca.pem": "ca", **dict.fromkeys(secret, "value-of-secret")})
+    assert shown == {"Caddyfile": "text", "certificate.pem": "public", "acme-ca.pem": "ca", **dict.fromkeys(secret, "content not shown")}
 
 
 # -- what is refused --------------------------------------------------------------------------------------------------------------

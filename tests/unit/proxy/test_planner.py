@@ -80,6 +80,32 @@ def test_each_difference_has_its_step_and_no_more(changes: dict[str, Any], expec
     assert ids(plan_proxy(DESIRED, replace(APPLIED, **changes))) == expected
 
 
+DIRECTORY = "https://acme.test/dir"
+ORDERED = replace(DESIRED, files={"Caddyfile": "acme"}, directory=DIRECTORY)
+
+
+@pytest.mark.parametrize(
+    "observed, expected",
+    [
+        (Observed(uncertified=("app", "api")), ["config.replace:proxy", "file:compose.yaml", "service.create:proxy", "certificate.order:proxy"]),
+        (replace(APPLIED, files=ORDERED.files, loaded=fingerprint(ORDERED.files), uncertified=("api",)), ["certificate.order:proxy"]),
+        (replace(APPLIED, uncertified=("api",)), ["config.replace:proxy", "config.reload:proxy", "certificate.order:proxy"]),
+        (replace(APPLIED, uncertified=("api",), held=("api",)), ["certificate.order:proxy", "config.replace:proxy", "config.reload:proxy"]),
+        (replace(APPLIED, files=ORDERED.files, loaded=fingerprint(ORDERED.files)), []),
+    ],
+    ids=["nothing there", "an order that failed before", "nothing to hold", "another in use", "all there"],
+)
+def test_certificates_are_ordered_last_but_where_others_are_in_use(observed: Observed, expected: list[str]) -> None:
+    assert ids(plan_proxy(ORDERED, observed))[-len(expected) or None :] == expected
+
+
+def test_an_order_says_for_whom_and_from_where() -> None:
+    step = plan_proxy(ORDERED, replace(APPLIED, uncertified=("app", "api"), held=("app",)))[0]
+    assert (step.action, step.object, step.before, step.after) == ("order", "certificate for app and api", "given", DIRECTORY)
+    step = plan_proxy(ORDERED, replace(APPLIED, uncertified=("app",), held=("app",), issuer="acme-staging"))[0]
+    assert step.before == "acme-staging"
+
+
 def test_a_certificate_that_is_no_longer_given_is_a_change() -> None:
     desired = replace(DESIRED, files={"Caddyfile": "text"})
     assert ids(plan_proxy(desired, APPLIED)) == ["config.replace:proxy", "config.reload:proxy"]

@@ -23,6 +23,7 @@ from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy.reachabili
     handshake_fault,
     open_as_user,
     refuse_foreign_address,
+    refuse_no_acme_directory,
     refuse_taken_ports,
     refuse_unresolved,
     tls_probe,
@@ -86,9 +87,11 @@ SERVER = issue("app.test", ROOT)
 
 class _Answers(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        self.send_response({"/": 200, "/moved": 302}.get(self.path, 404))
-        self.send_header("Content-Length", "0")
+        self.send_response({"/": 200, "/moved": 302, "/dir?a=b": 200}.get(self.path, 404))
+        content = b'{"newOrder": "https://acme.test/order"}' if self.path == "/dir?a=b" else b""
+        self.send_header("Content-Length", str(len(content)))
         self.end_headers()
+        self.wfile.write(content)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Keep the test's output quiet."""
@@ -152,6 +155,42 @@ def test_a_proxy_that_does_not_answer_over_tls_is_not_up() -> None:
         assert "SSL" in tls_probe(plain.server_address[1], "app.test")(LOCALHOST)
         plain.shutdown()
         thread.join()
+
+
+ACME_SERVER = issue("localhost", ROOT)
+
+
+def test_an_acme_directory_is_known_by_what_it_offers(tmp_path: Path) -> None:
+    with tls_server(ACME_SERVER, tmp_path) as port:
+        refuse_no_acme_directory(f"https://localhost:{port}/dir?a=b", ROOT.pem)
+
+
+@pytest.mark.parametrize(
+    "path, ca, sentence",
+    [
+        ("/dir", ROOT, r"https://localhost:\d+/dir is no ACME directory: status 404; write `toucan_proxy_acme_directory_url` as the CA names it"),
+        ("", ROOT, r"https://localhost:\d+ is no ACME directory: status 200; write"),
+        (
+            "/dir?a=b",
+            STRANGER,
+            r"The certificate of the ACME server at https://localhost:\d+/dir\?a=b is not trusted: unable to get local issuer certificate;"
+            " give the CA that signed it as `toucan_proxy_acme_ca_file`",
+        ),
+        ("/dir?a=b", None, r"is not trusted: unable to get local issuer certificate; give"),
+    ],
+    ids=["other path", "no directory", "other CA", "system's CAs"],
+)
+def test_what_is_no_acme_server_is_told(path: str, ca: Optional[Pair], sentence: str, tmp_path: Path) -> None:
+    with tls_server(ACME_SERVER, tmp_path) as port, pytest.raises(Failure, match=sentence):
+        refuse_no_acme_directory(f"https://localhost:{port}{path}", ca.pem if ca else None)
+
+
+def test_an_acme_server_that_is_not_there_is_told() -> None:
+    with socket.socket() as held:
+        held.bind((LOCALHOST, 0))
+        url = f"https://localhost:{held.getsockname()[1]}/dir"
+        with pytest.raises(Failure, match=r"The ACME server at .* does not answer this host: .*refused; correct `toucan_proxy_acme_directory_url`"):
+            refuse_no_acme_directory(url, ROOT.pem)
 
 
 def test_nobody_there_is_told() -> None:

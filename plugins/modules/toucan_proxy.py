@@ -382,15 +382,21 @@ def acme_options(params: dict[str, Any], can_check: bool, now: datetime) -> Opti
     """What is asked of the ACME server, checked as far as it can be. :raises Failure: when an option is unusable."""
     if params["tls"] != "acme":
         return None
-    binding = params["acme_eab"]
     return Acme(
         email=params["acme_email"] or "",
         directory_url=params["acme_directory_url"] or "",
         challenge=params["acme_challenge"],
         ca_pem=_acme_ca_pem(params["acme_ca_file"], can_check, now),
-        external_account=ExternalAccount(binding["key_id"] or "", (binding["mac_key"] or "").rstrip("=")) if binding else None,
+        external_account=_external_account(params["acme_eab"] or {}),
         account_key_pem=_account_key(params["acme_account_key"], can_check),
     )
+
+
+def _external_account(binding: dict[str, Any]) -> Optional[ExternalAccount]:
+    """The binding asked for; one whose parts are all empty, as a survey or a credential may send it, is none."""
+    if not any(binding.values()):
+        return None
+    return ExternalAccount(binding["key_id"] or "", (binding["mac_key"] or "").rstrip("="))
 
 
 def _acme_ca_pem(path: Optional[str], can_check: bool, now: datetime) -> str:

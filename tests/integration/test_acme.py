@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from labrun.certificates import self_signed
 from labrun.hosts import CONTAINERS, LAB, Host, Run, fresh_host, lab_command, lab_facts, site_variables, user_shell
 from labrun.user import present_user
 
@@ -162,8 +163,11 @@ def test_users_notice_no_change_of_the_certificates_source(site: Site, given: di
 
 
 def test_an_order_that_fails_leaves_the_certificate_in_use(site: Site, given: dict[str, str]) -> None:
+    """Here the order is one for new certificates in the place of those that the server gave once and that have expired."""
     site.apply(**given).succeeded()
-    site.host.shell(f"rm -r {ISSUED}")
+    for name in (FRONTEND, BACKEND):  # as after months with the given one
+        for kind, content in zip(("crt", "key"), self_signed(name, days=-30)):
+            site.host.shell(f"cat > {ISSUED}/{name}/{name}.{kind}", content.encode())
     before, served = site.picture(), site.served()
     with present_user(site.host, FRONTEND, BACKEND, TRUST) as seen, unreachable(site.host):
         site.apply(toucan_proxy_acme_challenge="http-01").refused(

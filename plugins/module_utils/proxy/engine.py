@@ -206,7 +206,7 @@ class ProxyEngine:
         if not self._has_engine:
             refuse_taken_ports([options.http_port, options.https_port], options.bind_address)
             self._desired = self._desire(self.request.image, version="")
-            return Observed(uncertified=self._uncertified())
+            return Observed(uncertified=tuple(site.host for site in options.sites) if options.acme else ())
         containers = self.docker.containers(self.project.name)
         container = containers[0] if containers else None
         # A container that is up, even a paused one, holds its ports itself; those of a stopped one may be another's by now.
@@ -385,7 +385,10 @@ class ProxyEngine:
         given, server = self.request.certificate, self.request.options.acme
         if given:
             return {host: Pair(given.chain_pem, given.key_pem) for host in hosts}
-        return {host: self._issued.read(server.folder, host) for host in hosts if self._issued.has(server.folder, host)} if server else {}
+        if not server or not self._has_engine:
+            return {}
+        missing = self._issued.missing(server.folder, hosts)
+        return {host: self._issued.read(server.folder, host) for host in hosts if host not in missing}
 
     def _whose(self) -> str:
         server = self.request.options.acme

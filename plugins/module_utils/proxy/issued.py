@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Sequence
+from datetime import datetime, timezone
 from typing import Callable, NamedTuple
 
 from ..core.errors import Failure
 from ..core.files import read_bytes
+from ..core.x509 import days_left, load_certificates
 from . import caddyfile as caddy
 from .acme import Acme, explain, failed_attempts, short, storage_name, told
 
@@ -33,12 +35,16 @@ class IssuedCertificates:
         self._folder = data_folder
 
     def has(self, issuer: str, host: str) -> bool:
-        """Whether all of a certificate is there."""
+        """Whether all of a certificate is there, be it valid or not."""
         return all(os.path.exists(os.path.join(self._folder, self._relative(issuer, host, kind))) for kind in ("crt", "key", "json"))
 
     def missing(self, issuer: str, hosts: Iterable[str]) -> tuple[str, ...]:
-        """Those of ``hosts`` that ``issuer`` gave no certificate for."""
-        return tuple(host for host in hosts if not self.has(issuer, host))
+        """Those of ``hosts`` that ``issuer`` gave no certificate for, or one that has expired: it may have been out of use for long."""
+        return tuple(host for host in hosts if not self.has(issuer, host) or self._has_expired(issuer, host))
+
+    def _has_expired(self, issuer: str, host: str) -> bool:
+        chain = load_certificates(self._text(issuer, host, "crt").encode(), f"Caddy's certificate for {host}")
+        return days_left(chain[:1], datetime.now(timezone.utc)) < 0
 
     def read(self, issuer: str, host: str) -> Pair:
         """:raises Failure: when a part is missing or cannot be read."""

@@ -16,17 +16,22 @@ from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy import iss
 from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy.acme import Acme
 from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy.issued import IssuedCertificates, Pair, await_certificates, held_chain
 
+from labrun.certificates import self_signed
+
 SERVER = Acme(directory_url="https://acme.test/dir")
 FOLDER = "acme.test-dir"
 REFUSED = "HTTP 400 urn:ietf:params:acme:error:dns - NXDOMAIN"
 
 
-def keep(folder: Path, host: str, *kinds: str) -> None:
-    """Put parts of a certificate where Caddy would."""
+def keep(folder: Path, host: str, *kinds: str, days: float = 60) -> Pair:
+    """Put parts of a certificate where Caddy would; all of them if none is named."""
+    pair = self_signed(host.encode("idna").decode(), days)
     place = folder / "caddy" / "certificates" / FOLDER / host
     place.mkdir(parents=True, exist_ok=True)
-    for kind in kinds:
-        (place / f"{host}.{kind}").write_text(f"{kind} of {host}")
+    content = {"crt": pair.certificate, "key": pair.key, "json": "{}"}
+    for kind in kinds or content:
+        (place / f"{host}.{kind}").write_text(content[kind])
+    return Pair(*pair)
 
 
 def log(retrying_in: float) -> Callable[[], list[str]]:
@@ -37,17 +42,23 @@ def log(retrying_in: float) -> Callable[[], list[str]]:
 
 def test_a_certificate_is_there_when_all_of_it_is(tmp_path: Path) -> None:
     found = IssuedCertificates(str(tmp_path))
-    keep(tmp_path, "app.test", "crt", "key", "json")
+    kept = keep(tmp_path, "app.test")
     keep(tmp_path, "api.test", "crt", "key")
     assert found.has(FOLDER, "app.test")
     assert not found.has("other", "app.test")
     assert found.missing(FOLDER, ["app.test", "api.test", "new.test"]) == ("api.test", "new.test")
-    assert found.read(FOLDER, "app.test") == Pair("crt of app.test", "key of app.test")
+    assert found.read(FOLDER, "app.test") == kept
     assert found.key_in_container(FOLDER, "app.test") == "/data/caddy/certificates/acme.test-dir/app.test/app.test.key"
 
 
+@pytest.mark.parametrize("days, missing", [(-0.001, True), (-30, True), (0.001, False)])
+def test_a_certificate_that_has_expired_is_as_good_as_none(days: float, missing: bool, tmp_path: Path) -> None:
+    keep(tmp_path, "app.test", days=days)
+    assert bool(IssuedCertificates(str(tmp_path)).missing(FOLDER, ["app.test"])) is missing
+
+
 def test_a_name_of_other_letters_is_found_by_its_ascii_form(tmp_path: Path) -> None:
-    keep(tmp_path, "xn--bro-hoa.test", "crt", "key", "json")
+    keep(tmp_path, "xn--bro-hoa.test")
     assert IssuedCertificates(str(tmp_path)).has(FOLDER, "büro.test")
 
 
@@ -57,7 +68,7 @@ def test_a_certificate_that_vanished_is_told(tmp_path: Path) -> None:
 
 
 def test_what_is_there_is_not_waited_for(tmp_path: Path) -> None:
-    keep(tmp_path, "app.test", "crt", "key", "json")
+    keep(tmp_path, "app.test")
     await_certificates(SERVER, IssuedCertificates(str(tmp_path)), ["app.test"], list, since=time.time(), timeout=0)
 
 
@@ -68,7 +79,7 @@ def test_what_comes_later_is_waited_for(tmp_path: Path, monkeypatch: pytest.Monk
     def slow_log() -> list[str]:
         asked.append(time.time())
         if len(asked) == 3:
-            keep(tmp_path, "app.test", "crt", "key", "json")
+            keep(tmp_path, "app.test")
         return log(0.1)()  # an attempt that failed, and that Caddy repeats in time
 
     await_certificates(SERVER, IssuedCertificates(str(tmp_path)), ["app.test"], slow_log, since=since, timeout=5)
@@ -76,7 +87,7 @@ def test_what_comes_later_is_waited_for(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_an_order_whose_next_attempt_comes_too_late_fails_at_once(tmp_path: Path) -> None:
-    keep(tmp_path, "app.test", "crt", "key", "json")
+    keep(tmp_path, "app.test")
     began = time.time()
     with pytest.raises(Failure) as failure:
         await_certificates(SERVER, IssuedCertificates(str(tmp_path)), ["app.test", "api.test"], log(60), since=began, timeout=30)

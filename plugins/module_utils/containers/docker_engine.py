@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from typing import Any, Optional
 
 from ..contract.services import PRODUCT_REPOSITORIES
 from ..core.errors import Failure
+from ..core.files import is_populated
 from .inspection import ONE_OFF_LABEL, PROJECT_LABEL, SERVICE_LABEL, Inspected, inspected
 
 try:
@@ -25,6 +27,7 @@ except ImportError:
 
 HASH_LABEL = "com.docker.compose.config-hash"
 OURS_LABEL = "toucan.selfhosted"
+_NO_NAME = re.compile("[0-9a-f]{64}")  # what the engine calls a volume that nobody named
 _NO_PROGRAM = re.compile("executable file not found|no such file or directory")
 
 
@@ -161,10 +164,17 @@ class DockerEngine:
             self._client.api.stop(container, timeout=grace)
 
     def remove(self, container: str, grace: int = 60) -> None:
-        """Stop a container and remove it; its mounted files stay."""
+        """Stop a container and remove it; its mounted files stay.
+
+        Volumes that the engine made for it by itself go, too, if nothing is in them: the next container gets new ones.
+        """
         with _told(f"Removing container {container[:12]}"):
+            own = _own_volumes(self._client.api.inspect_container(container))
             self._client.api.stop(container, timeout=grace)
             self._client.api.remove_container(container)
+            for name, folder in own.items():
+                if os.path.isdir(folder) and not is_populated(folder):
+                    self._client.api.remove_volume(name)
 
     def run(self, container: str, argv: Sequence[str]) -> tuple[int, str]:
         """Run a program inside a running container. :returns: exit code and both outputs."""
@@ -258,6 +268,14 @@ def _container(detail: Mapping[str, Any]) -> Container:
         addresses={name: settings["IPAddress"] for name, settings in networks.items() if settings.get("IPAddress")},
         published=tuple((binding["HostIp"], int(binding["HostPort"])) for bound in bindings.values() for binding in bound or []),
     )
+
+
+def _own_volumes(detail: Mapping[str, Any]) -> dict[str, str]:
+    """Folder by name of the volumes that the engine made because the image wants them, and nobody named."""
+    asked = detail["HostConfig"]
+    named = {bind.split(":")[0] for bind in asked.get("Binds") or []} | {mount.get("Source") for mount in asked.get("Mounts") or []}
+    volumes = [mount for mount in detail.get("Mounts") or [] if mount["Type"] == "volume" and _NO_NAME.fullmatch(mount["Name"])]
+    return {mount["Name"]: mount["Source"] for mount in volumes if mount["Name"] not in named}
 
 
 def _neighbour(item: Mapping[str, Any]) -> Neighbour:

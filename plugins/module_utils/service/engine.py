@@ -55,6 +55,7 @@ class ServiceEngine:
         self._connect = connect
         self._observed = Observed()
         self._steps: list[Step] = []
+        self._woken: set[str] = set()
 
     @functools.cached_property
     def docker(self) -> DockerEngine:
@@ -150,8 +151,8 @@ class ServiceEngine:
         for where, what in wanted:
             if where.startswith("/"):
                 shared = where == recorded.get("storage") and bool((self._observed.recorded or {}).get("storage_shared"))
-                fault = removal.folder_fault(where, replace(around, shared=shared)) if os.path.isdir(where) else ""
-                yield Place(where, what, removal.populated(where), fault)
+                populated = removal.populated(where)
+                yield Place(where, what, populated, removal.folder_fault(where, replace(around, shared=shared)) if populated else "")
             else:
                 yield Place(where, what, bool(self.docker.volume_folder(where)), removal.users_fault(where, neighbours))
 
@@ -191,8 +192,9 @@ class ServiceEngine:
     def _awake(self, kind: str) -> str:
         """The ID of a service's container, which is no longer paused: the processes of a paused one cannot end in order."""
         container = self._observed.containers[kind]
-        if container.state == "paused":
+        if container.state == "paused" and kind not in self._woken:
             self.docker.unpause(container.id)
+            self._woken.add(kind)
         return container.id
 
     def _start(self, kind: str) -> None:

@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, NamedTuple, Optional
 from urllib.parse import unquote, urlsplit
 
@@ -221,6 +222,25 @@ def test_what_is_to_go_is_asked_for_by_name_and_a_refusal_is_told(engine: Engine
     engine.answers[request_line] = (409, {"message": "it is in use"})
     with pytest.raises(Failure, match="failed: it is in use; see that the Docker engine runs"):
         call(docker)
+
+
+def test_a_volume_that_nobody_named_goes_with_its_container_if_it_is_empty(engine: Engine, docker: DockerEngine, tmp_path: Path) -> None:
+    empty, full, mounted, bound = (str(number) * 64 for number in range(4))
+    for name in (empty, full, mounted, bound, "named"):
+        (tmp_path / name).mkdir()
+    (tmp_path / full / "file").write_text("x", encoding="utf-8")
+    volumes = [{"Type": "volume", "Name": name, "Source": str(tmp_path / name)} for name in (empty, full, mounted, bound, "named")]
+    asked = {"Binds": [f"{bound}:/b:rw", "/srv:/s"], "Mounts": [{"Type": "volume", "Source": mounted, "Target": "/m"}]}
+    unseen = {"Type": "volume", "Name": "4" * 64, "Source": str(tmp_path / "elsewhere")}
+    engine.answers["GET /containers/id1/json"] = (200, {"Mounts": [*volumes, unseen, {"Type": "bind", "Source": "/srv"}], "HostConfig": asked})
+    for line in ("POST /containers/id1/stop", "DELETE /containers/id1", f"DELETE /volumes/{empty}"):
+        engine.answers[line] = (204, b"")
+    docker.remove("id1")
+    assert [f"{request.method} {request.path}" for request in engine.requests if request.method != "GET"] == [
+        "POST /containers/id1/stop",
+        "DELETE /containers/id1",
+        f"DELETE /volumes/{empty}",
+    ]
 
 
 def test_the_last_log_lines_are_told_oldest_first(engine: Engine, docker: DockerEngine) -> None:

@@ -109,14 +109,14 @@ options:
     type: str
     required: true
   instance_name:
-    description: Name of the instance, as the backend is told.
+    description:
+      - Name of the instance, as the backend is told.
+      - Where it is unset, an adopted stack keeps what it has, even if that is none, and any other gets V(toucan).
     type: str
-    default: toucan
   log_level:
-    description: Log level of the backend.
+    description: Log level of the backend. Where it is unset, what an adopted stack has, else V(INFO).
     type: str
     choices: [DEBUG, INFO, WARNING, ERROR]
-    default: INFO
   cross_origins:
     description: Further origins that may call the backend from a browser.
     type: list
@@ -175,7 +175,7 @@ options:
     type: dict
     default: {}
   gunicorn_workers:
-    description: Number of the backend's web workers. V(0) computes it from CPUs and memory.
+    description: Number of the backend's web workers. V(0) takes what an adopted stack has, else computes it from CPUs and memory.
     type: int
     default: 0
   worker_memory_mb:
@@ -277,6 +277,27 @@ options:
       - The data stays.
     type: bool
     default: false
+  adopt:
+    description:
+      - Plan as if M(toucan.selfhosted.toucan_adopt) had recorded the stack that somebody else started here.
+      - For check mode alone, since nothing is recorded.
+    type: dict
+    suboptions:
+      project:
+        description: As there.
+        type: str
+      containers:
+        description: As there.
+        type: dict
+        default: {}
+      ignore_files:
+        description: As there.
+        type: bool
+        default: false
+      secrets:
+        description: As there.
+        type: dict
+        default: {}
   options_only:
     description:
       - Whether to look at the options alone, and refuse those that cannot work.
@@ -390,8 +411,10 @@ places:
 """
 
 import os
-from typing import Any
+from typing import Any, Optional
 
+from ansible_collections.toucan.selfhosted.plugins.module_utils.adoption.candidates import Choice
+from ansible_collections.toucan.selfhosted.plugins.module_utils.adoption.engine import AdoptEngine, AdoptRequest
 from ansible_collections.toucan.selfhosted.plugins.module_utils.containers.docker_engine import Credentials, DockerEngine
 from ansible_collections.toucan.selfhosted.plugins.module_utils.contract import environment, routes, services, workers
 from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.releases import Image, wanted_images
@@ -401,10 +424,12 @@ from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors impo
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.folders import parse_owner
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.lock import DEFAULT_TIMEOUT, HOST_LOCK
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.secrets import DEFAULT_PATH as SECRETS_PATH
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.secrets import ENVIRONMENT, read_environment
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.state import DEFAULT_PATH as STATE_PATH
 from ansible_collections.toucan.selfhosted.plugins.module_utils.stack.engine import StackEngine
 from ansible_collections.toucan.selfhosted.plugins.module_utils.stack.places import settle
 from ansible_collections.toucan.selfhosted.plugins.module_utils.stack.request import StackRequest, refuse_unusable
+from ansible_collections.toucan.selfhosted.plugins.module_utils.stack.takeover import adopted_of
 from ansible_collections.toucan.selfhosted.plugins.module_utils.toucan_module import ToucanModule
 
 
@@ -431,8 +456,8 @@ def argument_spec() -> dict[str, Any]:
         ),
         frontend_url=dict(type="str", required=True),
         backend_url=dict(type="str", required=True),
-        instance_name=dict(type="str", default="toucan"),
-        log_level=dict(type="str", choices=list(environment.LOG_LEVELS), default="INFO"),
+        instance_name=dict(type="str"),
+        log_level=dict(type="str", choices=list(environment.LOG_LEVELS)),
         cross_origins=dict(type="list", elements="str", default=[]),
         mail=dict(
             type="dict",
@@ -474,14 +499,26 @@ def argument_spec() -> dict[str, Any]:
         start_timeout=dict(type="int", default=900),
         allow_version_change=dict(type="bool", default=False),
         allow_service_removal=dict(type="bool", default=False),
+        adopt=dict(
+            type="dict",
+            options=dict(
+                project=dict(type="str"),
+                containers=dict(type="dict", default={}),
+                ignore_files=dict(type="bool", default=False),
+                secrets=dict(type="dict", default={}, no_log=True),
+            ),
+        ),
         options_only=dict(type="bool", default=False),
         status_shape=dict(type="str", default=routes.BACKEND_STATUS_SHAPE),
         version_shape=dict(type="str", default=routes.BACKEND_VERSION_SHAPE),
     )
 
 
-def stack_options(params: dict[str, Any], state: dict[str, Any]) -> StackOptions:
-    """The part of the options that decides what the compose project holds."""
+def stack_options(params: dict[str, Any], state: dict[str, Any], brought: Optional[dict[str, dict[str, str]]]) -> StackOptions:
+    """The part of the options that decides what the compose project holds.
+
+    :param brought: variables by kind that an adopted stack brought along.
+    """
     places = settle(params, state)
     return StackOptions(
         project=places.project,
@@ -493,8 +530,10 @@ def stack_options(params: dict[str, Any], state: dict[str, Any]) -> StackOptions
         database=places.database,
         network=places.network,
         storage_owner=parse_owner(params["storage_owner"], "toucan_stack_storage_owner"),
-        instance_name=params["instance_name"],
-        log_level=params["log_level"],
+        instance_name=params["instance_name"] or "",
+        log_level=params["log_level"] or "",
+        adopted=brought,
+        mounts={kind: tuple(mounts) for kind, mounts in state.get("adopted", {}).get("mounts", {}).items()},
         cross_origins=tuple(params["cross_origins"]),
         mail=params["mail"] or {},
         features=params["features"],
@@ -512,39 +551,75 @@ def stack_options(params: dict[str, Any], state: dict[str, Any]) -> StackOptions
     )
 
 
-def stack_images(params: dict[str, Any]) -> dict[str, Image]:
-    """The image asked for by kind. :raises Failure: when a release cannot be read or none is given."""
+def stack_images(params: dict[str, Any], state: dict[str, Any]) -> dict[str, Image]:
+    """The image asked for by kind; databases that were adopted keep theirs. :raises Failure: when a release cannot be read or none is given."""
+    adopted = recorded_images(state) if "adopted" in state else {}
+    kept = {kind: adopted[kind].asked for kind in (services.MONGODB, services.REDIS) if kind in adopted}
+    given = {kind: reference for kind, reference in (params["images"] or {}).items() if reference}
     releases = {kind: params[f"{kind}_release"] or params["release"] or "" for kind in services.PRODUCT_REPOSITORIES}
-    return wanted_images(tuple(params["services"]), params["registry"]["name"] or services.PRODUCT_REGISTRY, releases, params["images"] or {})
+    return wanted_images(tuple(params["services"]), params["registry"]["name"] or services.PRODUCT_REGISTRY, releases, {**kept, **given})
 
 
-def stack_workers(params: dict[str, Any]) -> workers.Workers:
-    """The number of web workers: as told, or from this host's CPUs and memory."""
+def stack_workers(params: dict[str, Any], brought: Optional[dict[str, dict[str, str]]]) -> workers.Workers:
+    """The number of web workers: as told, as an adopted stack has it, or from this host's CPUs and memory."""
     if params["gunicorn_workers"] > 0:
         return workers.Workers(params["gunicorn_workers"], "as set in gunicorn_workers")
+    adopted = (brought or {}).get(services.BACKEND, {}).get(environment.GUNICORN_WORKERS, "")
+    if adopted.isdigit():
+        return workers.Workers(int(adopted), "as the stack had it when it was adopted")
     memory_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (1 << 20)
     return workers.gunicorn_workers(len(os.sched_getaffinity(0)), memory_mb, params["worker_memory_mb"])
 
 
 def recorded_images(state: dict[str, Any]) -> dict[str, Image]:
     """Images by kind as the state file has them."""
-    return {kind: Image(image["name"], image["tag"], image.get("digest", "")) for kind, image in state.get("images", {}).items() if image.get("tag")}
+    return {
+        kind: Image(image["name"], image["tag"], image.get("digest", ""), image.get("version", ""))
+        for kind, image in state.get("images", {}).items()
+        if image.get("tag")
+    }
 
 
-def stack_request(params: dict[str, Any], state: dict[str, Any]) -> StackRequest:
-    """Everything the engine needs. :raises Failure: when an option is refused."""
+def as_adopted(params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """State and secrets as they would be once the stack that runs here is adopted. :raises Failure: when it cannot be."""
+    asked = params["adopt"]
+    request = AdoptRequest(
+        services=tuple(params["services"]),
+        choice=Choice(asked["project"] or "", {kind: name for kind, name in asked["containers"].items() if name}),
+        directory=params["directory"],
+        state_path=params["state_path"],
+        secrets_path=params["secrets_path"],
+        given=asked["secrets"],
+        ignore_files=asked["ignore_files"],
+        status_shape=params["status_shape"],
+        version_shape=params["version_shape"],
+    )
+    engine = AdoptEngine(request, DockerEngine)
+    engine.plan(engine.observe())
+    return engine.state, engine.secrets
+
+
+def stack_request(params: dict[str, Any], state: dict[str, Any], secrets: Optional[dict[str, Any]] = None) -> StackRequest:
+    """Everything the engine needs.
+
+    :param secrets: what the secrets file would hold, instead of what it holds.
+    :raises Failure: when an option is refused.
+    """
     registry = params["registry"]
+    brought = read_environment(params["secrets_path"]) if secrets is None else secrets.get(ENVIRONMENT)
     return StackRequest(
-        options=stack_options(params, state),
-        images=stack_images(params),
+        options=stack_options(params, state, brought),
+        images=stack_images(params, state),
         credentials=Credentials((registry["name"] or services.PRODUCT_REGISTRY).split("/", 1)[0], registry["username"] or "", registry["password"] or ""),
-        workers=stack_workers(params),
+        workers=stack_workers(params, brought),
         secrets_path=params["secrets_path"],
         recorded=recorded_images(state),
         recorded_places=state.get("places", {}),
         recorded_project=state.get("compose", {}).get("project", ""),
         stopped=frozenset(state.get("stopped") or []),
         start_timeout=params["start_timeout"],
+        adopted=adopted_of(state),
+        secrets=secrets,
         only=tuple(params["only"]),
         backends=tuple(params["backends"]),
         storage_shared=params["storage_shared"],
@@ -555,12 +630,22 @@ def stack_request(params: dict[str, Any], state: dict[str, Any]) -> StackRequest
     )
 
 
+def refuse_adoption_in_earnest(check_mode: bool) -> None:
+    """:raises Failure: outside check mode."""
+    if not check_mode:
+        raise Failure("`adopt` of toucan_stack only plans", "run it in check mode, and record the stack with module toucan_adopt")
+
+
 def main() -> None:
     module = ToucanModule(argument_spec=argument_spec(), supports_check_mode=True)
     options_only = module.params["options_only"]
     has_libraries = not options_only and module.need_libraries(["docker", "yaml", "pymongo"])
+    state, secrets = module.state(), None
     try:
-        request = stack_request(module.params, module.state())
+        if module.params["adopt"] and has_libraries:
+            refuse_adoption_in_earnest(module.check_mode)
+            state, secrets = as_adopted(module.params)
+        request = stack_request(module.params, state, secrets)
         refuse_unusable(request)
     except Failure as failure:
         module.finish_failed(failure)

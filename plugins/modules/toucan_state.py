@@ -92,6 +92,10 @@ options:
             description: The image's ID in the engine, such as V(sha256:…).
             type: str
             default: ""
+          version:
+            description: The version that the service answered, which a moving tag does not tell.
+            type: str
+            default: ""
       backend: *image
       mongodb: *image
       redis: *image
@@ -198,6 +202,7 @@ def image_spec() -> dict[str, Any]:
             "tag": {"type": "str", "default": ""},
             "digest": {"type": "str", "default": ""},
             "id": {"type": "str", "default": ""},
+            "version": {"type": "str", "default": ""},
         },
     }
 

@@ -58,7 +58,7 @@ class Inspected:
     """A container as it was at one moment.
 
     ``environment`` holds what was set for the container beyond its image; ``project``, ``service``, ``working_directory`` and
-    ``compose_files`` are empty for one that compose did not make.
+    ``compose_files`` are empty for one that compose did not make; ``own_command`` says that it runs another command than its image's.
     """
 
     id: str
@@ -76,6 +76,7 @@ class Inspected:
     published: tuple[Publication, ...] = ()
     restart: str = "no"
     digests: tuple[str, ...] = ()
+    own_command: bool = False
 
     @property
     def running(self) -> bool:
@@ -133,6 +134,7 @@ def inspected(detail: Mapping[str, Any], image: Mapping[str, Any]) -> Inspected:
         published=_publications(detail["HostConfig"].get("PortBindings")),
         restart=(detail["HostConfig"].get("RestartPolicy") or {}).get("Name") or "no",
         digests=tuple(image.get("RepoDigests") or ()),
+        own_command=bool(image) and (detail["Config"].get("Cmd") or []) != ((image.get("Config") or {}).get("Cmd") or []),
     )
 
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..core.errors import Failure
 from ..core.versions import parse_version, same_major
@@ -15,11 +15,15 @@ from .services import BACKEND, FRONTEND, MONGODB, MONGODB_IMAGE, MOVING_TAGS, PR
 
 @dataclass(frozen=True)
 class Image:
-    """``name:tag@digest``; the name with its registry, the digest empty until it is resolved."""
+    """``name:tag@digest``; the name with its registry, the digest empty until it is resolved.
+
+    ``version`` is the one that the service answered, where it was once asked: a moving tag does not tell it.
+    """
 
     name: str
     tag: str
     digest: str = ""
+    version: str = field(default="", compare=False)
 
     @property
     def asked(self) -> str:

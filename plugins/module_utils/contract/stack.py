@@ -41,6 +41,9 @@ class StackOptions:
     :param storage: a folder, or the name of a Docker volume; ``database`` likewise.
     :param published: kinds that other hosts call, at ``address`` and the port of ``ports`` or the usual one.
     :param peers: services on other hosts that those here call, by kind.
+    :param instance_name: empty for what an adopted stack has, else the usual; ``log_level`` likewise.
+    :param adopted: variables by kind that an adopted stack brought along, which all others win over; ``None`` for a stack that was not adopted.
+    :param mounts: further mounts by kind, as ``SOURCE:TARGET[:ro]``.
     """
 
     project: str
@@ -51,8 +54,8 @@ class StackOptions:
     storage: str
     database: str
     network: str
-    instance_name: str = "toucan"
-    log_level: str = "INFO"
+    instance_name: str = ""
+    log_level: str = ""
     cross_origins: tuple[str, ...] = ()
     mail: Mapping[str, Any] = field(default_factory=dict)
     features: Mapping[str, bool] = field(default_factory=dict)
@@ -68,6 +71,8 @@ class StackOptions:
     mongodb_uri_variable: str = env.MONGODB_URI
     redis_url: str = ""
     redis_memory_mb: int = 256
+    adopted: Optional[Mapping[str, Mapping[str, str]]] = None
+    mounts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     log_size_mb: int = 20
     log_files: int = 5
 
@@ -149,13 +154,17 @@ def define(options: StackOptions, images: Mapping[str, str], secrets: Mapping[st
                 "logging": {"driver": "json-file", "options": {"max-size": f"{options.log_size_mb}m", "max-file": str(options.log_files)}},
                 **builders[kind](options, workers),
             }
-    volumes = [place for place in _places(options) if is_volume(place)]
+    volumes = [place for place in (*_places(options), *_mounted(options)) if is_volume(place)]
     if volumes:
         # They hold data that was there before this file, so that no `docker compose down` may take them along.
         public["volumes"] = {name: {"name": name, "external": True} for name in volumes}
     secret: dict[str, Any] = {"services": {}}
     if kinds.BACKEND in options.services:
-        secret["services"][kinds.COMPOSE_NAMES[kinds.BACKEND]] = {"environment": _secret_environment(options, secrets)}
+        secret["services"][kinds.COMPOSE_NAMES[kinds.BACKEND]] = {"environment": _secret_environment(options, secrets, workers)}
+    if kinds.FRONTEND in options.services and _adopted(options, kinds.FRONTEND):
+        ours = public["services"][kinds.COMPOSE_NAMES[kinds.FRONTEND]]["environment"]
+        brought = {name: value for name, value in _adopted(options, kinds.FRONTEND).items() if name not in ours}
+        secret["services"][kinds.COMPOSE_NAMES[kinds.FRONTEND]] = {"environment": brought}
     return Definition(escape(public), escape(secret), _files(options, secrets))
 
 
@@ -192,15 +201,28 @@ def _ports(kind: str, options: StackOptions) -> dict[str, list[str]]:
     return {"ports": [f"{topology.endpoint(options.address, outside)}:{inside[kind]}"]}
 
 
+def _mounted(options: StackOptions) -> list[str]:
+    """What further mounts of the services here come from."""
+    return [mount.split(":")[0] for kind, mounts in options.mounts.items() if kind in options.services for mount in mounts]
+
+
+def _adopted(options: StackOptions, kind: str) -> Mapping[str, str]:
+    """Variables that a service brought along when it was adopted."""
+    return (options.adopted or {}).get(kind, {})
+
+
 def _frontend(options: StackOptions, workers: Workers) -> dict[str, Any]:
-    return {"environment": {**env.frontend_environment(options.backend_url), **env.variables(options.frontend_env)}}
+    service: dict[str, Any] = {"environment": {**env.frontend_environment(options.backend_url), **env.variables(options.frontend_env)}}
+    if options.mounts.get(kinds.FRONTEND):
+        service["volumes"] = list(options.mounts[kinds.FRONTEND])
+    return service
 
 
 def _backend(options: StackOptions, workers: Workers) -> dict[str, Any]:
     here = [kinds.COMPOSE_NAMES[kind] for kind in (kinds.MONGODB, kinds.REDIS) if kind in options.services]
     service: dict[str, Any] = {
         "environment": _backend_environment(options, workers),
-        "volumes": [f"{options.storage}:{kinds.BACKEND_STORAGE}"],
+        "volumes": [f"{options.storage}:{kinds.BACKEND_STORAGE}", *options.mounts.get(kinds.BACKEND, ())],
         "stop_grace_period": "60s",
     }
     if here:
@@ -210,12 +232,10 @@ def _backend(options: StackOptions, workers: Workers) -> dict[str, Any]:
 
 def _backend_environment(options: StackOptions, workers: Workers) -> dict[str, str]:
     derived = {
-        env.INSTANCE_NAME: options.instance_name,
+        **_usual(options),
         env.SERVER_NAME: env.host_of(options.backend_url, "toucan_backend_url"),
         env.FRONTEND_URLS: env.encode([options.frontend_url]),
-        env.CROSS_ORIGINS: env.encode(list(options.cross_origins)),
         env.BEHIND_PROXY: env.encode(True),
-        env.LOG_LEVEL: options.log_level,
         env.GUNICORN_WORKERS: str(workers.count),
         **{name: env.flag(name, value) for name, value in options.features.items()},
     }
@@ -223,9 +243,27 @@ def _backend_environment(options: StackOptions, workers: Workers) -> dict[str, s
     return {**kept, **env.variables(options.backend_env)}
 
 
-def _secret_environment(options: StackOptions, secrets: Mapping[str, str]) -> dict[str, str]:
-    """Secrets, and what may hold some. The free maps win over what is derived here."""
+def _usual(options: StackOptions) -> dict[str, str]:
+    """What is set to the usual where nobody asks for anything else, unless the stack was adopted and has a value of its own.
+
+    An adopted stack that has no instance's name gets none: databases are called by it [GUESS], so another name would look like lost data.
+    """
+    asked = {
+        env.INSTANCE_NAME: (options.instance_name, "toucan" if options.adopted is None else ""),
+        env.CROSS_ORIGINS: (env.encode(list(options.cross_origins)) if options.cross_origins else "", env.encode([])),
+        env.LOG_LEVEL: (options.log_level, env.LOG_LEVEL_USUAL),
+    }
+    brought = _adopted(options, kinds.BACKEND)
+    values = {name: value or ("" if name in brought else usual) for name, (value, usual) in asked.items()}
+    return {name: value for name, value in values.items() if value}
+
+
+def _secret_environment(options: StackOptions, secrets: Mapping[str, str], workers: Workers) -> dict[str, str]:
+    """Secrets, and what may hold some. The free maps win over what is derived here, and that over what an adopted stack brought along."""
+    public = _backend_environment(options, workers)
+    brought = {name: value for name, value in _adopted(options, kinds.BACKEND).items() if name not in public}
     derived = {
+        **brought,
         env.ENCRYPTION_SECRET: secrets[names.ENCRYPTION],
         env.JWT_SECRET: secrets[names.JWT],
         env.ADMIN_PASSWORD: secrets[names.ADMIN],

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Callable, Optional
@@ -15,6 +15,7 @@ from typing import Any, Callable, Optional
 from ..containers.compose import ComposeProject, read_yaml, to_yaml
 from ..containers.docker_engine import Container, DockerEngine
 from ..containers.health import wait_until_healthy
+from ..containers.inspection import Inspected
 from ..contract import environment as env
 from ..contract import services as kinds
 from ..contract.releases import Image
@@ -24,8 +25,11 @@ from ..core.files import is_populated, read_bytes, read_json, write_atomic
 from ..core.folders import Folder, make_folder, observe_folder
 from ..core.plan import Step
 from ..core.secrets import MONGODB, NAMES, read_secrets
+from ..core.versions import parse_version
 from .planner import Desired, Observed, deployed_images, keep_digests, plan_stack, refuse_version_change
 from .request import StackRequest, refuse_unusable
+from .takeover import still_foreign
+from .users import lacks_user, make_user
 from .verification import answered_versions, wait_for_peer, watch, ways_in
 
 _FILE_MODE = 0o400
@@ -50,7 +54,9 @@ class StackEngine:
 
     def secret_values(self) -> list[str]:
         """What must not be seen in anything that a container or Docker says."""
-        return [*self._secrets.values(), *env.variables(self.request.options.backend_secret_env).values()]
+        options = self.request.options
+        brought = [value for variables in (options.adopted or {}).values() for value in variables.values()]
+        return [*self._secrets.values(), *env.variables(options.backend_secret_env).values(), *brought]
 
     @functools.cached_property
     def docker(self) -> DockerEngine:
@@ -65,8 +71,13 @@ class StackEngine:
         containers = tuple(self.docker.containers(self.project.name))
         images = self._resolve(deployed_images(public, containers, self.request.recorded))
         desired = self._desired = self._desire(images, hashed=True)
-        self._refuse_wrong_password(containers)
+        foreign = self._foreign()
+        without_user = self._lacks_user(foreign.get(kinds.MONGODB))
+        if kinds.MONGODB not in foreign:
+            self._refuse_wrong_password(containers)
         return Observed(
+            foreign=foreign,
+            without_user=without_user,
             public=public,
             secret=read_yaml(self._path(SECRETS_FILE)),
             files={item.path: self._as_desired(item) for item in desired.definition.files if os.path.exists(self._path(item.path))},
@@ -98,14 +109,16 @@ class StackEngine:
         options = self.request.options
         if self._check_mode:
             # Names of secrets are shown in a plan, their values never; so a plan can be made before all of them are.
-            self._secrets = {**dict.fromkeys(NAMES, ""), **(read_json(self.request.secrets_path) or {})}
+            known = (read_json(self.request.secrets_path) or {}) if self.request.secrets is None else self.request.secrets
+            self._secrets = {name: known.get(name, "") for name in NAMES}
         else:
             self._secrets = read_secrets(self.request.secrets_path, needed_secrets(options.services))
         definition = define(options, {kind: str(image) for kind, image in images.items()}, self._secrets, self.request.workers)
         return Desired(
             definition=definition,
             images=images,
-            folders=_folders(options, definition),
+            folders=_folders(options, definition, self.request.adopted.places),
+            keep_strangers=bool(self.request.adopted.containers),
             network=options.network,
             places={
                 "toucan_stack_storage_directory": (self.request.recorded_places.get("storage", ""), options.storage),
@@ -115,6 +128,24 @@ class StackEngine:
             only=self.request.only,
             hashes=self.project.hashes(definition.merged()) if hashed else {},
         )
+
+    def _foreign(self) -> dict[str, Inspected]:
+        """Containers of the services here that somebody else made, and that are still to be taken over."""
+        if not self.request.adopted.containers:
+            return {}
+        found = still_foreign(self.request.adopted, self.docker.inspect_containers(), self.request.options.directory)
+        return {kind: container for kind, container in found.items() if kind in self.request.watched}
+
+    def _lacks_user(self, mongodb: Optional[Inspected]) -> bool:
+        """Whether an adopted MongoDB has no user of the collection's yet. :raises Failure: when that cannot be seen, or none can be made."""
+        if mongodb is None:
+            return False
+        return lacks_user(mongodb, self._secrets[MONGODB], self._mongodb_login())
+
+    def _mongodb_login(self) -> tuple[str, str]:
+        """Who may make users on an adopted MongoDB; both empty where it asks nobody."""
+        brought = (self.request.options.adopted or {}).get(kinds.MONGODB, {})
+        return brought.get(env.MONGODB_INIT_USER, ""), brought.get(env.MONGODB_INIT_PASSWORD, "")
 
     def _refuse_wrong_password(self, containers: tuple[Container, ...]) -> None:
         """:raises Failure: when the MongoDB that runs answers and refuses the password: its data was made with another one."""
@@ -163,6 +194,8 @@ class StackEngine:
             "network": self._create_network,
             "folder": self._make_folder,
             "file": self._write_file,
+            "mongodb.user": self._make_user,
+            "container.remove": self._remove_container,
             "service.remove": self._remove,
             "service.create": self._start,
             "service.start": self._start,
@@ -195,6 +228,14 @@ class StackEngine:
             if container.service == service:
                 self.docker.remove(container.id)
 
+    def _remove_container(self, name: str) -> None:
+        for container in self._foreign().values():
+            if container.name == name:
+                self.docker.remove(container.id)
+
+    def _make_user(self, name: str) -> None:
+        make_user(self._foreign()[kinds.MONGODB], self._mongodb_login(), name, self._secrets[MONGODB])
+
     def _start(self, kind: str) -> None:
         for container in self.docker.containers(self.project.name):
             if container.service == kinds.COMPOSE_NAMES[kind] and container.state == "paused":
@@ -223,7 +264,13 @@ class StackEngine:
             "places": self._data_places(),
             "services": list(self.request.options.services),
             "images": {
-                kind: {"name": image.name, "tag": image.tag, "digest": image.digest, "id": self.docker.image_id(str(image)) if self._has_engine else ""}
+                kind: {
+                    "name": image.name,
+                    "tag": image.tag,
+                    "digest": image.digest,
+                    "id": self.docker.image_id(str(image)) if self._has_engine else "",
+                    "version": _version(image),
+                }
                 for kind, image in images.items()
             },
             "versions": {},
@@ -236,6 +283,8 @@ class StackEngine:
             return result
         containers = self.docker.containers(self.project.name)
         result["versions"] = answered_versions(self.request, containers)
+        for kind, version in result["versions"].items():
+            result["images"][kind]["version"] = version
         result["login"] = {"admin": kinds.DEFAULT_ADMIN, "providers": []}
         try:
             result["login"]["providers"] = ways_in(self.request, containers)
@@ -257,12 +306,18 @@ class StackEngine:
         return os.path.join(self.request.options.directory, relative)
 
 
-def _folders(options: StackOptions, definition: Definition) -> tuple[Folder, ...]:
+def _version(image: Image) -> str:
+    """The version of an image, as it once answered or as its tag says; empty where neither tells."""
+    return image.version or (str(parse_version(image.tag)) if parse_version(image.tag) else "")
+
+
+def _folders(options: StackOptions, definition: Definition, adopted: Sequence[str]) -> tuple[Folder, ...]:
+    """:param adopted: places of a stack that somebody else started, which keep their owner and mode."""
     folders = [Folder(options.directory, (0, 0), "0750")]
     folders.extend(Folder(os.path.join(options.directory, os.path.dirname(item.path)), item.owner, "0700") for item in definition.files)
-    if kinds.BACKEND in options.services and not is_volume(options.storage):
+    if kinds.BACKEND in options.services and not is_volume(options.storage) and options.storage not in adopted:
         folders.append(Folder(options.storage, options.storage_owner, "0750"))
-    if kinds.MONGODB in options.services and not is_volume(options.database):
+    if kinds.MONGODB in options.services and not is_volume(options.database) and options.database not in adopted:
         folders.append(Folder(options.database, kinds.MONGODB_OWNER, "0700"))
     return tuple(folders)
 

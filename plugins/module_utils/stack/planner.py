@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Optional
 
 from ..containers.docker_engine import Container
+from ..containers.inspection import Inspected
+from ..contract.environment import MONGODB_STACK_USER
 from ..contract.releases import Image, parse_image
 from ..contract.services import BACKEND, COMPOSE_NAMES, FRONTEND, KINDS, MONGODB
 from ..contract.stack import COMPOSE_FILE, SECRETS_FILE, Definition
@@ -17,6 +19,8 @@ from ..core.errors import Failure
 from ..core.folders import Folder, plan_folders
 from ..core.plan import Step
 from ..core.state import STOPPED_ON_PURPOSE
+from ..core.versions import parse_version
+from .takeover import changes, is_in_place
 
 _TITLES = {name: kind for kind, name in COMPOSE_NAMES.items()}
 
@@ -37,15 +41,17 @@ class Desired:
     places: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     allow_service_removal: bool = False
     only: tuple[str, ...] = ()
+    keep_strangers: bool = False
 
 
 @dataclass(frozen=True)
 class Observed:
     """What stands on the host; a bare host is the default.
 
-    ``stale`` holds the kinds whose container is older than a file it reads; ``files`` goes from relative path to
-    whether the content and owner are as desired; ``missing`` are references the engine does not have; ``stopped`` are kinds that were
-    stopped on purpose, and that a run brings back.
+    ``foreign`` are containers by kind that somebody else made and that are taken over; ``without_user`` says that the MongoDB
+    among them has no user of the collection's yet. ``stale`` holds the kinds whose container is older than a file it reads;
+    ``files`` goes from relative path to whether the content and owner are as desired; ``missing`` are references the engine
+    does not have; ``stopped`` are kinds that were stopped on purpose, and that a run brings back.
     """
 
     public: Optional[Mapping[str, Any]] = None
@@ -58,6 +64,8 @@ class Observed:
     populated: frozenset[str] = frozenset()
     network: bool = False
     stopped: frozenset[str] = frozenset()
+    foreign: Mapping[str, Inspected] = field(default_factory=dict)
+    without_user: bool = False
 
 
 def deployed_images(public: Optional[Mapping[str, Any]], containers: Iterable[Container], recorded: Mapping[str, Image]) -> dict[str, Image]:
@@ -68,7 +76,14 @@ def deployed_images(public: Optional[Mapping[str, Any]], containers: Iterable[Co
     services = (public or {}).get("services") or {}
     written = {kind: parse_image(services[name]["image"]) for name, kind in _TITLES.items() if services.get(name, {}).get("image")}
     running = {_TITLES[container.service]: parse_image(container.image) for container in containers if container.service in _TITLES}
-    return {**recorded, **running, **written}
+    return {kind: _completed(image, recorded.get(kind)) for kind, image in {**recorded, **running, **written}.items()}
+
+
+def _completed(image: Image, recorded: Optional[Image]) -> Image:
+    """With the digest and version that are recorded of the same image: a container that somebody else started names just its tag."""
+    if not recorded or image.asked != recorded.asked or image.digest not in ("", recorded.digest):
+        return image
+    return replace(image, digest=recorded.digest, version=recorded.version)
 
 
 def keep_digests(wanted: Mapping[str, Image], deployed: Mapping[str, Image]) -> dict[str, Image]:
@@ -91,8 +106,14 @@ def refuse_version_change(wanted: Mapping[str, Image], deployed: Mapping[str, Im
         if kind not in deployed:
             if kind == BACKEND:
                 raise Failure("This stack has data, but no compose file, container or state file tells which release made it", remedy, subject=kind)
-        elif wanted[kind].tag != deployed[kind].tag:
-            raise Failure(f"This stack has data and runs {kind} {deployed[kind].tag}, but {wanted[kind].tag} is asked for", remedy, subject=kind)
+        elif wanted[kind].tag != deployed[kind].tag and not _is_that_version(wanted[kind].tag, deployed[kind].version):
+            runs = f"{deployed[kind].tag} ({deployed[kind].version})" if deployed[kind].version not in ("", deployed[kind].tag) else deployed[kind].tag
+            raise Failure(f"This stack has data and runs {kind} {runs}, but {wanted[kind].tag} is asked for", remedy, subject=kind)
+
+
+def _is_that_version(tag: str, version: str) -> bool:
+    """Whether a tag names the version that a moving tag brought."""
+    return parse_version(tag) is not None and parse_version(tag) == parse_version(version)
 
 
 def refuse_removed_data(desired: Desired, observed: Observed) -> None:
@@ -144,7 +165,17 @@ def plan_stack(desired: Desired, observed: Observed) -> list[Step]:
         *plan_network(desired.network, observed.network),
         *plan_folders(desired.folders, observed.folders),
         *_files(desired, observed),
+        *_users(observed),
         *_services(desired, observed),
+    ]
+
+
+def _users(observed: Observed) -> list[Step]:
+    """The collection's own user on a MongoDB that was adopted and still runs without it."""
+    if not observed.without_user:
+        return []
+    return [
+        Step(f"mongodb.user:{MONGODB_STACK_USER}", "create", f"user {MONGODB_STACK_USER} of MongoDB", None, {"password": "`mongodb_password` of the secrets"})
     ]
 
 
@@ -192,14 +223,35 @@ def _variables(definition: Optional[Mapping[str, Any]]) -> dict[str, str]:
 def _services(desired: Desired, observed: Observed) -> list[Step]:
     containers = {container.service: container for container in observed.containers}
     steps = []
+    known = {*_TITLES, *((observed.public or {}).get("services") or {})}
     for name, container in containers.items():
-        if name not in desired.definition.public["services"]:
+        if name not in desired.definition.public["services"] and (name in known or not desired.keep_strangers):
             steps.append(Step(f"service.remove:{name}", "remove", f"service {_TITLES.get(name, name)}", _running(container), None))
     for kind in (MONGODB, *(kind for kind in reversed(KINDS) if kind not in (MONGODB, BACKEND, FRONTEND)), BACKEND, FRONTEND):
         name = COMPOSE_NAMES[kind]
         if name in desired.definition.public["services"] and (not desired.only or kind in desired.only):
-            steps.extend(_service(kind, name, desired, observed, containers.get(name)))
+            foreign = observed.foreign.get(kind)
+            steps.extend(_take_over(kind, desired, foreign) if foreign else _service(kind, name, desired, observed, containers.get(name)))
     return steps
+
+
+def _take_over(kind: str, desired: Desired, container: Inspected) -> list[Step]:
+    """Put a new container in the place of one that somebody else made; it says what of it will be otherwise."""
+    image = desired.images[kind]
+    definition = desired.definition.merged()
+    after = {
+        "image": str(image),
+        "because": ["taken over"],
+        "changes": changes(container, definition["services"][COMPOSE_NAMES[kind]], image, desired.network),
+    }
+    before = {"container": container.name, "image": container.image, "state": container.state}
+    if is_in_place(kind, container, definition["name"]):
+        return [Step(f"service.recreate:{kind}", "recreate", f"service {kind}", before, after)]
+    # Two servers on the same data would destroy it.
+    return [
+        Step(f"container.remove:{container.name}", "remove", f"container {container.name}", before, None),
+        Step(f"service.create:{kind}", "create", f"service {kind}", None, after),
+    ]
 
 
 def _service(kind: str, name: str, desired: Desired, observed: Observed, container: Optional[Container]) -> list[Step]:

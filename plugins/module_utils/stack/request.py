@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, Optional
 
 from ..containers.docker_engine import Credentials
 from ..contract import routes
@@ -16,6 +17,7 @@ from ..contract.stack import StackOptions, define, refuse_incomplete
 from ..contract.workers import Workers
 from ..core.errors import Failure
 from ..core.secrets import NAMES
+from .takeover import Adopted
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class StackRequest:
     :param only: kinds to bring up now, all where it is empty; the others are left as they are.
     :param backends: names of the stack's hosts that run a backend.
     :param storage_shared: whether they have one storage folder in common.
+    :param adopted: what is known of a stack that somebody else started; ``secrets`` stands in for those in ``secrets_path`` where a plan is made
+        before they are written.
     :param status_shape: JMESPath over the backend's root answer, as ``version_shape``.
     """
 
@@ -46,6 +50,8 @@ class StackRequest:
     stopped: frozenset[str] = frozenset()
     status_shape: str = routes.BACKEND_STATUS_SHAPE
     version_shape: str = routes.BACKEND_VERSION_SHAPE
+    adopted: Adopted = field(default_factory=Adopted)
+    secrets: Optional[Mapping[str, Any]] = None
     only: tuple[str, ...] = ()
     backends: tuple[str, ...] = ()
     storage_shared: bool = False

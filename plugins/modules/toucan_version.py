@@ -13,7 +13,8 @@ author:
   - toucan.selfhosted contributors (!UNKNOWN)
 description:
   - Asks the frontend and the backend for their versions over HTTP. Neither needs a login.
-  - On a managed host no option is needed, since the state file knows the URLs. Anywhere else give O(frontend_url) and O(backend_url).
+  - On a managed host no option is needed, since the state file knows the URLs. Where a stack runs that nobody manages yet, its containers are found
+    by their images, if this user may ask the Docker engine. Anywhere else give O(frontend_url) and O(backend_url).
   - A part that does not answer is told from the state file, with the error beside it. When neither version can be found the module fails.
   - Can also look into the registry for newer releases, and assert a range of versions.
   - Needs neither Docker nor a Python library, unless a shape is more than a dotted name.
@@ -128,7 +129,10 @@ frontend:
       type: str
       sample: v101.1.0
     source:
-      description: V(url) for what the part itself answered, V(state) for what the state file records. Null where nothing tells it.
+      description:
+        - V(url) for what the part itself answered, V(container) for what it answered in a container that was found, V(state) for what the state
+          file records.
+        - Null where nothing tells it.
       type: str
       sample: url
     url:
@@ -197,6 +201,8 @@ from ansible_collections.toucan.selfhosted.plugins.module_utils.api.shapes impor
 from ansible_collections.toucan.selfhosted.plugins.module_utils.api.transport import DEFAULT_TIMEOUT
 from ansible_collections.toucan.selfhosted.plugins.module_utils.api.urllib_transport import UrllibTransport
 from ansible_collections.toucan.selfhosted.plugins.module_utils.api.versions import Told, backend_version, frontend_version
+from ansible_collections.toucan.selfhosted.plugins.module_utils.containers.listing import running_containers
+from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.releases import product_kind
 from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.routes import BACKEND_STATUS_OK, BACKEND_STATUS_SHAPE, BACKEND_VERSION_SHAPE
 from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.services import BACKEND, FRONTEND, PRODUCT_REGISTRY, PRODUCT_REPOSITORIES
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors import Failure
@@ -261,6 +267,31 @@ def look(kind: str, url: str, ask: Callable[[str], Told], state: dict[str, Any])
     return Part(kind, recorded, "state" if recorded else None, failure.subject if failure else url, failure)
 
 
+def found_containers(ask: dict[str, Callable[[str], Told]]) -> dict[str, str]:
+    """By kind the URL of the product's container on this host, where one that is called like it answers like it.
+
+    :raises Failure: when two of a kind do.
+    """
+    found: dict[str, str] = {}
+    for container in running_containers():
+        kind = product_kind(container.image)
+        url = f"http://{container.address}"
+        if not kind or not container.address or not _answers(ask[kind], url):
+            continue
+        if kind in found:
+            raise Failure(f"Two containers on this host answer as a {kind}, at {found[kind]} and {url}", f"give `{kind}_url` of the one to ask", subject=url)
+        found[kind] = url
+    return found
+
+
+def _answers(ask: Callable[[str], Told], url: str) -> bool:
+    try:
+        ask(url)
+    except Failure:
+        return False
+    return True
+
+
 def unwell(kind: str, told: Told) -> Optional[Failure]:
     """The failure of a part that answers its version but says that it is not well."""
     if told.status == BACKEND_STATUS_OK:
@@ -287,7 +318,10 @@ def check_known(parts: list[Part]) -> None:
         return
     failures = [part.failure for part in parts if part.failure]
     if not failures:
-        raise Failure("Nothing tells where the stack is", "give `frontend_url` and `backend_url`, or run this on a host whose state file records them")
+        raise Failure(
+            "Nothing tells where the stack is",
+            "give `frontend_url` and `backend_url`, or run this, as root, on a host whose state file records them or whose containers are the stack's",
+        )
     remedies = list(dict.fromkeys(failure.remedy for failure in failures))
     raise Failure(
         "No version could be found: " + "; ".join(failure.problem for failure in failures),
@@ -352,17 +386,15 @@ def registry_facts(releases: Releases, now: datetime) -> dict[str, Any]:
 
 def look_at_stack(params: dict[str, Any], state: dict[str, Any]) -> list[Part]:
     """Frontend and backend, in this order. :raises Failure: when the CA file cannot be used."""
-    urls = state.get("urls", {})
     transport = UrllibTransport(params["ca_path"] or state.get("ca_file") or "", params["timeout"])
-    return [
-        look(FRONTEND, params["frontend_url"] or urls.get(FRONTEND, ""), lambda url: frontend_version(transport, url), state),
-        look(
-            BACKEND,
-            params["backend_url"] or urls.get(BACKEND, ""),
-            lambda url: backend_version(transport, url, params["version_shape"], params["status_shape"]),
-            state,
-        ),
-    ]
+    ask: dict[str, Callable[[str], Told]] = {
+        FRONTEND: lambda url: frontend_version(transport, url),
+        BACKEND: lambda url: backend_version(transport, url, params["version_shape"], params["status_shape"]),
+    }
+    urls = {kind: params[f"{kind}_url"] or state.get("urls", {}).get(kind, "") for kind in ask}
+    found = {} if any(urls.values()) else found_containers(ask)
+    parts = [look(kind, urls[kind] or found.get(kind, ""), ask[kind], state) for kind in (FRONTEND, BACKEND)]
+    return [part._replace(source="container") if part.kind in found and part.source == "url" else part for part in parts]
 
 
 def main() -> None:

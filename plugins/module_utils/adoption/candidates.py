@@ -10,14 +10,13 @@ from dataclasses import dataclass, field
 from typing import Callable, Optional
 
 from ..containers.inspection import Inspected
-from ..contract.releases import parse_image
-from ..contract.services import BACKEND, KINDS, MONGODB, PRODUCT_REGISTRY, PRODUCT_REPOSITORIES, REDIS
+from ..contract.releases import is_vendors, product_kind
+from ..contract.services import BACKEND, KINDS, MONGODB, PRODUCT_REPOSITORIES, REDIS
 from ..core.errors import Failure
 from .databases import database_host, redis_host
 
 # Asks a container of this kind which version it is; empty where it does not tell.
 Ask = Callable[[str, Inspected], str]
-_VENDOR = PRODUCT_REGISTRY.rpartition("/")[2]
 _NAME_THEM = "name the containers in `toucan_adopt_containers`"
 
 
@@ -113,7 +112,7 @@ def _candidates(containers: Sequence[Inspected], project: str, ask: Ask) -> list
     found: dict[str, dict[str, Inspected]] = {}
     for container in containers:
         kind = product_kind(container.image)
-        if not kind or (project and container.project != project) or not (_is_vendors(container.image) or ask(kind, container)):
+        if not kind or (project and container.project != project) or not (is_vendors(container.image) or ask(kind, container)):
             continue
         former = found.setdefault(container.project, {}).setdefault(kind, container)
         if former is not container:
@@ -137,19 +136,6 @@ def _only(candidates: Sequence[Candidate], containers: Sequence[Inspected], proj
     where = f"compose project {project}" if project else f"{len(containers)} containers of this host"
     seen = f" ({', '.join(alike)} are called like it and do not answer like it)" if alike else ""
     raise Failure(f"There is no stack of the product to adopt in {where}{seen}", f"start it first, correct `toucan_adopt_project`, or {_NAME_THEM}")
-
-
-def product_kind(image: str) -> str:
-    """The product's service whose image is called so, in whatever registry; empty for any other image."""
-    if image.startswith("sha256:"):
-        return ""
-    repository = parse_image(image).name.rpartition("/")[2]
-    return next((kind for kind, name in PRODUCT_REPOSITORIES.items() if name == repository), "")
-
-
-def _is_vendors(image: str) -> bool:
-    """Whether the image stands below the vendor's own name. Others called like it are asked: many programs have a backend."""
-    return parse_image(image).name.split("/")[-2:-1] == [_VENDOR]
 
 
 def _databases(stack: Candidate, containers: Sequence[Inspected]) -> dict[str, Inspected]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from ..core.errors import Failure
 from ..core.versions import parse_version, same_major
-from .services import BACKEND, FRONTEND, MONGODB, MONGODB_IMAGE, MOVING_TAGS, PRODUCT_REPOSITORIES, REDIS, REDIS_IMAGE
+from .services import BACKEND, FRONTEND, MONGODB, MONGODB_IMAGE, MOVING_TAGS, PRODUCT_REGISTRY, PRODUCT_REPOSITORIES, REDIS, REDIS_IMAGE
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,19 @@ def parse_image(reference: str) -> Image:
     if not name or any(character.isspace() for character in reference):
         raise Failure(f"`{reference}` is no image reference", "write it as `registry.example.com/folder/name:tag`", subject=reference)
     return Image(f"{head}/{name}" if head else name, tag or "latest", digest)
+
+
+def product_kind(image: str) -> str:
+    """The product's service whose image is called so, in whatever registry; empty for any other image."""
+    if image.startswith("sha256:"):
+        return ""
+    repository = parse_image(image).name.rpartition("/")[2]
+    return next((kind for kind, name in PRODUCT_REPOSITORIES.items() if name == repository), "")
+
+
+def is_vendors(image: str) -> bool:
+    """Whether the image stands below the vendor's own name. Others called like it are to be asked: many programs have a backend."""
+    return parse_image(image).name.split("/")[-2:-1] == [PRODUCT_REGISTRY.rpartition("/")[2]]
 
 
 def normal_tag(release: str) -> str:

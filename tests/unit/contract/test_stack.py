@@ -246,3 +246,41 @@ def test_a_backend_without_database_is_refused(services: tuple[str, ...], senten
 def test_a_product_without_public_url_is_refused(option: str) -> None:
     with pytest.raises(Failure, match=f"`toucan_{option}` is .* no URL with a host name"):
         refuse_incomplete(replace(OPTIONS, **{option: "app.test"}))
+
+
+# -- adopted stacks -------------------------------------------------------------------------------------------------------
+
+
+def test_what_an_adopted_stack_brought_along_is_kept_below_all_options_and_out_of_sight() -> None:
+    brought = {"TOUCAN_CACHE": "enable", "TOUCAN_SMTP_HOST": "old.test", "TOUCAN_EMBED": "enable", "TOUCAN_LOG_LEVEL": "DEBUG", "TOUCAN_TOKEN": "se$cret"}
+    definition = defined(
+        adopted={"backend": brought, "frontend": {"PASSWORD": "visitor", "API_BASEROUTE": "http://localhost:5000"}},
+        mail={"host": "new.test"},
+        features={"TOUCAN_EMBED": False},
+        backend_env={"TOUCAN_TOKEN_VALIDITY": "1 hours"},
+    )
+    kept = environment(definition)
+    assert {name: kept[name] for name in brought} == {
+        "TOUCAN_CACHE": "enable",
+        "TOUCAN_SMTP_HOST": "new.test",
+        "TOUCAN_EMBED": "disable",
+        "TOUCAN_LOG_LEVEL": "DEBUG",
+        "TOUCAN_TOKEN": "se$cret",
+    }
+    assert environment(definition, "frontend") == {"API_BASEROUTE": "https://api.test/prefix", "PASSWORD": "visitor"}
+    assert not {"se$$cret", "visitor"} & set(json.dumps(definition.public).split('"')), "a value that may be secret stands in the public file"
+
+
+def test_an_adopted_stack_gets_no_instance_name_unless_one_is_asked_for() -> None:
+    assert "TOUCAN_INSTANCE_NAME" not in environment(defined(adopted={"backend": {}}))
+    assert environment(defined(adopted={"backend": {"TOUCAN_INSTANCE_NAME": "ours"}}))["TOUCAN_INSTANCE_NAME"] == "ours"
+    assert environment(defined(adopted={"backend": {}}, instance_name="new"))["TOUCAN_INSTANCE_NAME"] == "new"
+    assert environment(defined())["TOUCAN_INSTANCE_NAME"] == "toucan"
+
+
+def test_further_mounts_are_kept_and_their_volumes_never_compose_s_own() -> None:
+    mounts = {"backend": ("/etc/ssl/corp.crt:/etc/ssl/myCA.crt:ro", "logs:/app/logs"), "frontend": ("/srv/tc-params.js:/x.js:ro",), "mongodb": ("a:/b",)}
+    public = defined(mounts=mounts, services=("frontend", "backend"), mongodb_uri="mongodb://db.test", redis_url="redis://cache.test").public
+    assert public["services"]["backend"]["volumes"] == ["/srv/storage:/app/storage", *mounts["backend"]]
+    assert public["services"]["frontend"]["volumes"] == list(mounts["frontend"])
+    assert public["volumes"] == {"logs": {"name": "logs", "external": True}}

@@ -106,3 +106,30 @@ def test_a_missing_library_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(connection, "MongoClient", None)
     with pytest.raises(Failure, match="The Python library pymongo is missing; run role `toucan_host` on this host first"):
         log_in(LOCALHOST, 27017, "app", "sesame")
+
+
+# -- users ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("answer", "expected"), [({"ok": 1, "users": []}, True), (error(13, "not authorized"), False)])
+def test_who_may_see_users_may_make_them(answer: dict[str, Any], expected: bool) -> None:
+    with server({"usersInfo": answer}) as port:
+        assert connection.may_manage_users(LOCALHOST, port, "", "") is expected
+
+
+@pytest.mark.parametrize(("users", "command"), [([], "createUser"), ([{"user": "app"}], "updateUser")])
+def test_a_user_is_made_or_gets_the_password(users: list[dict[str, Any]], command: str) -> None:
+    with server({"usersInfo": {"ok": 1, "users": users}, command: {"ok": 1}, "createUser" if users else "updateUser": error(1, "wrong command")}) as port:
+        connection.give_user(LOCALHOST, port, ("", ""), "app", "sesame")
+
+
+def test_a_server_that_makes_no_user_is_a_sentence_without_the_password() -> None:
+    refused = {"usersInfo": {"ok": 1}, "createUser": error(13, "not for sesame")}
+    with server(refused) as port, pytest.raises(Failure, match="refuses to make user app: error code 13") as caught:
+        connection.give_user(LOCALHOST, port, ("", ""), "app", "sesame")
+    assert "sesame" not in f"{caught.value} {caught.value.facts()}"
+
+
+def test_users_of_a_server_that_does_not_answer_are_not_known() -> None:
+    with socket.create_server((LOCALHOST, 0)) as listener, pytest.raises(NotReady):
+        connection.may_manage_users(LOCALHOST, listener.getsockname()[1], "", "")

@@ -26,6 +26,7 @@ extends_documentation_fragment:
   - toucan.selfhosted.attributes
   - toucan.selfhosted.attributes.toucan
   - toucan.selfhosted.state
+  - toucan.selfhosted.lock
 attributes:
   check_mode:
     support: full
@@ -177,6 +178,7 @@ from ansible_collections.toucan.selfhosted.plugins.module_utils.adoption.candida
 from ansible_collections.toucan.selfhosted.plugins.module_utils.adoption.engine import AdoptEngine, AdoptRequest
 from ansible_collections.toucan.selfhosted.plugins.module_utils.containers.docker_engine import DockerEngine
 from ansible_collections.toucan.selfhosted.plugins.module_utils.contract import routes, services
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.lock import DEFAULT_TIMEOUT, HOST_LOCK
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.secrets import DEFAULT_PATH as SECRETS_PATH
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.state import DEFAULT_PATH as STATE_PATH
 from ansible_collections.toucan.selfhosted.plugins.module_utils.toucan_module import ToucanModule
@@ -194,6 +196,7 @@ def argument_spec() -> dict[str, Any]:
         directory=dict(type="path", default="/var/lib/toucan/stack"),
         secrets_path=dict(type="path", default=SECRETS_PATH, no_log=False),
         state_path=dict(type="path", default=STATE_PATH),
+        lock_timeout=dict(type="int", default=DEFAULT_TIMEOUT),
         status_shape=dict(type="str", default=routes.BACKEND_STATUS_SHAPE),
         version_shape=dict(type="str", default=routes.BACKEND_VERSION_SHAPE),
     )
@@ -219,7 +222,7 @@ def main() -> None:
     if not module.need_libraries(["docker", "yaml"]):
         module.warn("This host does not have the collection's Python environment yet, so that nothing can be looked at; run without check mode.")
         module.exit_json(changed=False)
-    module.run_engine(AdoptEngine(adopt_request(module.params), DockerEngine))
+    module.run_engine(AdoptEngine(adopt_request(module.params), DockerEngine), lock=HOST_LOCK)
 
 
 if __name__ == "__main__":

@@ -45,6 +45,7 @@ PERMITTED = {
     ("plugins/module_utils/api/registry.py", "/tags/list"): "the distribution API of registries",
     ("plugins/module_utils/api/registry.py", "/manifests"): "the distribution API of registries",
     ("plugins/module_utils/api/registry.py", "/blobs"): "the distribution API of registries",
+    ("plugins/module_utils/containers/listing.py", "/containers/json"): "the API of the Docker engine",
     ("roles/toucan_host/vars/main.yml", "/gpg"): "the key of Docker's own repository",
     ("playbooks/awx_setup.yml", "local"): "the connection to the controller itself",
     ("playbooks/vars/awx.yml", "true"): "an answer to a survey, which knows no booleans",

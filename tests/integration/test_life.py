@@ -1,18 +1,13 @@
 # Copyright: (c) 2026, toucan.selfhosted contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What becomes of a running stack when its engine, its host or a run of the collection dies, and what the next run heals."""
+"""What becomes of a running stack when somebody meddles with it or a run of the collection dies, and what the next run heals."""
 
 from __future__ import annotations
 
-import subprocess
 import time
-from collections.abc import Callable
-
-import pytest
 
 from labrun.hosts import Host, site_variables
-from labrun.user import BACKEND, FRONTEND, curl
 
 PATIENCE_SECONDS = 180
 #: What the product's services answer at their addresses, asked from the host without anything of the collection.
@@ -29,22 +24,6 @@ PY
 """
 
 
-def kill_the_engine(host: Host) -> None:
-    """End dockerd as the kernel would for want of memory; systemd starts it again."""
-    host.shell("kill -9 $(cat /run/docker.pid)")
-
-
-def restart_the_host(host: Host) -> None:
-    """Stop the host in order, and start it."""
-    subprocess.run(["docker", "restart", host.name], stdout=subprocess.DEVNULL, check=True)
-
-
-def cut_the_power(host: Host) -> None:
-    """End everything on the host at once, and start it."""
-    subprocess.run(["docker", "kill", host.name], stdout=subprocess.DEVNULL, check=True)
-    subprocess.run(["docker", "start", host.name], stdout=subprocess.DEVNULL, check=True)
-
-
 def wait_until_it_answers(host: Host) -> None:
     """Return when backend and frontend answer; fail with the last refusal."""
     deadline = time.monotonic() + PATIENCE_SECONDS
@@ -56,32 +35,6 @@ def wait_until_it_answers(host: Host) -> None:
             if time.monotonic() > deadline:
                 raise
         time.sleep(1)
-
-
-def wait_until_users_are_served(host: Host) -> None:
-    """Return when both public names answer through the proxy, certificate verified; fail with the last refusal."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        try:
-            assert curl(host, f"-f https://{FRONTEND}/tucana-version.txt").strip() == "v101.1.0"
-            assert '"OK"' in curl(host, f"-f https://{BACKEND}/")
-            return
-        except AssertionError:
-            if time.monotonic() > deadline:
-                raise
-        time.sleep(1)
-
-
-@pytest.mark.parametrize("fault", [kill_the_engine, restart_the_host, cut_the_power])
-def test_everything_returns_by_itself(proxied: Host, fault: Callable[[Host], None]) -> None:
-    before = proxied.containers()
-    started = "docker inspect -f '{{.State.StartedAt}}' toucan-backend-1 toucan-proxy-caddy-1"
-    former = proxied.shell(started).split()
-    fault(proxied)
-    wait_until_users_are_served(proxied)
-    assert proxied.containers() == before
-    assert not set(former) & set(proxied.shell(started).split()), "the fault did not reach the containers"
-    proxied.role("toucan_stack", variables=site_variables()).unchanged()
 
 
 def test_what_was_stopped_paused_or_removed_by_hand_comes_back(stack: Host) -> None:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, toucan.selfhosted contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`stop.yml`, `start.yml`, `restart.yml` and `remove.yml` on a host with the whole product, over ssh.
+"""What keeps the whole product of a host running, and `stop.yml`, `start.yml`, `restart.yml` and `remove.yml`, over ssh.
 
 The tests build on each other, in their order; in the end the host runs the product again, as a new instance.
 """
@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from labrun.hosts import ENGINE, LISTING, Host, Run
+from labrun.hosts import ENGINE, LISTING, Host, Run, fresh_host, site_variables
 from labrun.user import BACKEND, FRONTEND, bearer, curl
 from toolchain.places import ROOT
 
@@ -22,14 +24,17 @@ ALL = ["backend", "frontend", "mongodb", "proxy", "redis"]
 CONTAINERS = {f"toucan-{name}-1" for name in ("backend", "frontend", "mongo", "proxy-caddy", "redis")}
 SECRETS = "sha256sum /etc/toucan/secrets.json"
 APP = "Kept Over Removals"
+PATIENCE_SECONDS = 180
 
 
 @pytest.fixture(scope="module")
-def host(proxied: Host) -> Host:
+def host() -> Host:
     """The host, with a small app, which has a row in the database and files in the storage."""
+    made = fresh_host("host10")
+    made.site().succeeded()
     body = json.dumps({"name": APP})
-    curl(proxied, f"-f https://{BACKEND}/small-apps -H @- -H 'Content-Type: application/json' --data '{body}'", bearer(proxied))
-    return proxied
+    curl(made, f"-f https://{BACKEND}/small-apps -H @- -H 'Content-Type: application/json' --data '{body}'", bearer(made))
+    return made
 
 
 def run(host: Host, playbook: str, *arguments: str, **variables: Any) -> Run:
@@ -42,6 +47,51 @@ def apps(host: Host) -> list[str]:
     return [item["name"] for item in json.loads(curl(host, f"-f https://{BACKEND}/small-apps -H @-", bearer(host)))]
 
 
+def kill_the_engine(host: Host) -> None:
+    """End dockerd as the kernel would for want of memory; systemd starts it again."""
+    host.shell("kill -9 $(cat /run/docker.pid)")
+
+
+def restart_the_host(host: Host) -> None:
+    """Stop the host in order, and start it."""
+    subprocess.run(["docker", "restart", host.name], stdout=subprocess.DEVNULL, check=True)
+
+
+def cut_the_power(host: Host) -> None:
+    """End everything on the host at once, and start it."""
+    subprocess.run(["docker", "kill", host.name], stdout=subprocess.DEVNULL, check=True)
+    subprocess.run(["docker", "start", host.name], stdout=subprocess.DEVNULL, check=True)
+
+
+def started(host: Host) -> set[str]:
+    """When backend and proxy started."""
+    return set(host.shell("docker inspect -f '{{.State.StartedAt}}' toucan-backend-1 toucan-proxy-caddy-1").split())
+
+
+def wait_until_users_are_served_anew(host: Host, before: set[str]) -> None:
+    """Return when backend and proxy have started since `before`, and both public names answer; fail with the last refusal."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            assert not before & started(host), "the fault has not reached the containers"
+            assert curl(host, f"-f https://{FRONTEND}/tucana-version.txt").strip() == "v101.1.0"
+            assert '"OK"' in curl(host, f"-f https://{BACKEND}/")
+            return
+        except AssertionError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(1)
+
+
+@pytest.mark.parametrize("fault", [kill_the_engine, restart_the_host, cut_the_power])
+def test_everything_returns_by_itself(host: Host, fault: Callable[[Host], None]) -> None:
+    before, former = host.containers(), started(host)
+    fault(host)
+    wait_until_users_are_served_anew(host, former)
+    assert host.containers() == before
+    host.role("toucan_stack", variables=site_variables()).unchanged()
+
+
 def test_check_mode_says_what_would_stop_and_stops_nothing(host: Host) -> None:
     before = host.shell(f"{ENGINE}; {LISTING}")
     assert "would change: remove service proxy; remove service frontend; remove service backend;" in run(host, "stop", "--check").succeeded().text
@@ -52,8 +102,10 @@ def test_what_is_stopped_stays_stopped_over_a_reboot(host: Host) -> None:
     done = run(host, "stop").succeeded()
     assert "remove service proxy; remove service frontend; remove service backend; remove service redis; remove service mongodb" in done.text
     assert host.containers() == {}
+    # Not even the volumes that an image wants beside its data.
+    assert host.shell("docker volume ls --quiet") == ""
     assert host.state()["stopped"] == ALL
-    subprocess.run(["docker", "restart", host.name], stdout=subprocess.DEVNULL, check=True)
+    restart_the_host(host)
     host.shell("timeout 120 sh -c 'until docker info >/dev/null 2>&1; do sleep 0.2; done'")
     run(host, "stop").unchanged()
     assert host.containers() == {}
@@ -77,11 +129,12 @@ def test_all_starts_and_a_second_run_changes_nothing(host: Host) -> None:
 
 
 def test_a_restart_of_one_leaves_the_others_and_keeps_the_container(host: Host) -> None:
-    started = "docker inspect -f '{{.Name}} {{.Id}} {{.State.StartedAt}}' $(docker ps -q) | sort"
-    before = host.shell(started).splitlines()
+    command = "docker inspect -f '{{.Name}} {{.Id}} {{.State.StartedAt}}' $(docker ps -q) | sort"
+    before = host.shell(command).splitlines()
     run(host, "restart", toucan_services=["frontend"]).succeeded()
-    changed = [(old.split(), new.split()) for old, new in zip(before, host.shell(started).splitlines()) if old != new]
-    assert [(old[:2], new[0]) for old, new in changed] == [(changed[0][1][:2], "/toucan-frontend-1")]
+    ((old, new),) = [(old.split(), new.split()) for old, new in zip(before, host.shell(command).splitlines()) if old != new]
+    assert old[0] == "/toucan-frontend-1"
+    assert old[:2] == new[:2]
 
 
 def test_site_brings_back_what_was_stopped_on_purpose_and_says_so(host: Host) -> None:

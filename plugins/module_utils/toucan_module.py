@@ -107,14 +107,15 @@ class ToucanModule(AnsibleModule):
         """End the module with the failure's sentence and its parts."""
         self.fail_json(msg=str(failure), failure=failure.facts())
 
-    def run_engine(self, engine: Engine, lock: str = "") -> NoReturn:
+    def run_engine(self, engine: Engine, lock: str = "", only_to_write: bool = False) -> NoReturn:
         """Observe, plan, and outside check mode apply and verify; then end the module.
 
         :param lock: file that keeps apart the runs that name it, from the first look to the last, for up to option ``lock_timeout``; a run in
             check mode waits for one that changes something, so that its plan is true, and for no other. Without it nothing is kept apart.
+        :param only_to_write: look without the lock first, and take it only for a plan that changes something, which is then made again.
         """
         try:
-            result = self._execute_alone(engine, lock) if lock else execute(engine, self.check_mode)
+            result = self._execute(engine, lock, only_to_write)
         except Failure as failure:
             # A log tail or an answer may quote what the engine read on this host, which Ansible knows nothing of.
             self.no_log_values = self.no_log_values | to_blank(getattr(engine, "secret_values", list)(), {})
@@ -124,6 +125,15 @@ class ToucanModule(AnsibleModule):
         if not self._diff:
             result.pop("diff")
         self.exit_json(**result)
+
+    def _execute(self, engine: Engine, lock: str, only_to_write: bool) -> dict[str, Any]:
+        if not lock or (only_to_write and self.check_mode):
+            return execute(engine, self.check_mode)
+        if only_to_write:
+            result = execute(engine, check_mode=True)
+            if not result["changed"]:
+                return result
+        return self._execute_alone(engine, lock)
 
     def _execute_alone(self, engine: Engine, path: str) -> dict[str, Any]:
         # A task may call the module by its short name or its full one.

@@ -17,6 +17,7 @@ description:
 extends_documentation_fragment:
   - toucan.selfhosted.attributes
   - toucan.selfhosted.attributes.toucan
+  - toucan.selfhosted.lock
   - toucan.selfhosted.state
 attributes:
   check_mode:
@@ -140,6 +141,7 @@ plan:
 from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.services import KINDS
 from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.stack import needed_secrets
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors import Failure
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.lock import DEFAULT_TIMEOUT, HOST_LOCK
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.secrets import DEFAULT_PATH, OtherHosts, SecretsEngine
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.state import DEFAULT_PATH as STATE_PATH
 from ansible_collections.toucan.selfhosted.plugins.module_utils.stack.places import settle
@@ -160,6 +162,7 @@ def main() -> None:
             others_with_data=dict(type="list", elements="str", default=[]),
             maker=dict(type="str", default=""),
             fetch=dict(type="bool", default=False),
+            lock_timeout=dict(type="int", default=DEFAULT_TIMEOUT),
             state_path=dict(type="path", default=STATE_PATH),
         ),
         supports_check_mode=True,
@@ -171,7 +174,7 @@ def main() -> None:
         params["path"], params["secrets"], [places.storage, places.database], params["data_elsewhere"], needed_secrets(params["services"]), others
     )
     if not params["fetch"]:
-        module.run_engine(engine)
+        module.run_engine(engine, lock=HOST_LOCK, only_to_write=True)
     try:
         if not module.no_log:
             raise Failure("`fetch` returns secrets, and this task would show them", "set `no_log: true` on the task")

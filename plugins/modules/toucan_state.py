@@ -21,6 +21,7 @@ notes:
 extends_documentation_fragment:
   - toucan.selfhosted.attributes
   - toucan.selfhosted.attributes.toucan
+  - toucan.selfhosted.lock
   - toucan.selfhosted.state
 attributes:
   check_mode:
@@ -189,6 +190,7 @@ failure:
 from typing import Any
 
 from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.services import ALL_KINDS
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.lock import DEFAULT_TIMEOUT, HOST_LOCK
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.state import DEFAULT_PATH, KEYS, StateEngine
 from ansible_collections.toucan.selfhosted.plugins.module_utils.toucan_module import ToucanModule
 
@@ -211,6 +213,7 @@ def argument_spec() -> dict[str, Any]:
     """Options of the module; those of ``KEYS`` are the values that can be recorded."""
     return {
         "state_path": {"type": "path", "default": DEFAULT_PATH},
+        "lock_timeout": {"type": "int", "default": DEFAULT_TIMEOUT},
         "instance_id": {"type": "str"},
         "services": {"type": "list", "elements": "str", "choices": list(ALL_KINDS)},
         "urls": {"type": "dict", "options": {"frontend": {"type": "str"}, "backend": {"type": "str"}}},
@@ -242,7 +245,9 @@ def given_values(params: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     module = ToucanModule(argument_spec=argument_spec(), supports_check_mode=True)
-    module.run_engine(StateEngine(module.params["state_path"], given_values(module.params), module.params["instance_id"] or ""))
+    engine = StateEngine(module.params["state_path"], given_values(module.params), module.params["instance_id"] or "")
+    # Whoever only reads needs no rights for the lock, and waits for nobody.
+    module.run_engine(engine, lock=HOST_LOCK, only_to_write=True)
 
 
 if __name__ == "__main__":

@@ -270,3 +270,23 @@ def test_check_mode_leaves_no_lock(tmp_path: Path) -> None:
     lamp._noted = lambda value: value  # type: ignore[method-assign]
     assert run(module, lamp)["changed"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_who_locks_only_to_write_reads_beside_another_run(tmp_path: Path) -> None:
+    lamp = Lamp(tmp_path / "lamp", tmp_path / "lock")
+    lamp.lamp.touch()
+    with Lock(str(lamp.lock), "another module"), pytest.raises(Exit) as ended:
+        EndingModule(lock_timeout=0).run_engine(lamp, lock=str(lamp.lock), only_to_write=True)
+    assert not ended.value.args[0]["changed"]
+
+
+def test_who_locks_only_to_write_looks_again_under_the_lock(tmp_path: Path) -> None:
+    lamp = Lamp(tmp_path / "lamp", tmp_path / "lock")
+    module = EndingModule(lock_timeout=0)
+    with Lock(str(lamp.lock), "another module"), pytest.raises(Failure, match="^toucan_stack cannot run beside another module"):
+        module.run_engine(lamp, lock=str(lamp.lock), only_to_write=True)
+    assert not lamp.lamp.exists()
+    lamp.held.clear()
+    with pytest.raises(Exit):
+        module.run_engine(lamp, lock=str(lamp.lock), only_to_write=True)
+    assert lamp.held == [False] * 3 + [True] * 4

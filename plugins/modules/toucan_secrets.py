@@ -13,7 +13,8 @@ author:
   - toucan.selfhosted contributors (!UNKNOWN)
 description:
   - Writes the secrets file of a host, which root alone can read, from the inventory's vault or by making what is missing once.
-  - Never makes a secret anew where data exists, and never replaces one by another.
+  - Never makes a secret anew where data exists, and never replaces one by another. An C(encryption_secret) that is not the one which the state
+    file has a fingerprint of is refused.
 extends_documentation_fragment:
   - toucan.selfhosted.attributes
   - toucan.selfhosted.attributes.toucan
@@ -169,9 +170,16 @@ def main() -> None:
     )
     params = module.params
     others = OtherHosts(params["others"], params["maker"], params["others_with_data"])
-    places = settle(params, module.state())
+    state = module.state()
+    places = settle(params, state)
     engine = SecretsEngine(
-        params["path"], params["secrets"], [places.storage, places.database], params["data_elsewhere"], needed_secrets(params["services"]), others
+        params["path"],
+        params["secrets"],
+        [places.storage, places.database],
+        params["data_elsewhere"],
+        needed_secrets(params["services"]),
+        others,
+        state.get("fingerprints"),
     )
     if not params["fetch"]:
         module.run_engine(engine, lock=HOST_LOCK, only_to_write=True)

@@ -400,6 +400,10 @@ stopped:
   returned: success, unless with O(options_only=true)
   type: list
   elements: str
+fingerprints:
+  description: Salted fingerprints of secrets that must stay the same while there is data, by name, as the state file has them, else made now.
+  returned: success, unless with O(options_only=true)
+  type: dict
 compose:
   description: Project, folder and network.
   returned: success, unless with O(options_only=true)
@@ -623,6 +627,7 @@ def stack_request(params: dict[str, Any], state: dict[str, Any], secrets: Option
         only=tuple(params["only"]),
         backends=tuple(params["backends"]),
         storage_shared=params["storage_shared"],
+        fingerprints=state.get("fingerprints", {}),
         allow_version_change=params["allow_version_change"],
         allow_service_removal=params["allow_service_removal"],
         status_shape=params["status_shape"],

@@ -137,6 +137,11 @@ options:
     type: list
     elements: str
     choices: [frontend, backend, mongodb, redis, proxy]
+  fingerprints:
+    description:
+      - Salted fingerprints of secrets that must stay the same while there is data, by name. They tell another secret, and do not tell the secret.
+      - M(toucan.selfhosted.toucan_stack) returns them.
+    type: dict
 seealso:
   - module: toucan.selfhosted.toucan_version
 """
@@ -228,6 +233,7 @@ def argument_spec() -> dict[str, Any]:
         "proxy": {"type": "dict", "options": {"project": {"type": "str"}, "directory": {"type": "path"}}},
         "storage_shared": {"type": "bool"},
         "stopped": {"type": "list", "elements": "str", "choices": list(ALL_KINDS)},
+        "fingerprints": {"type": "dict"},
     }
 
 

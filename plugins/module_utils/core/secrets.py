@@ -14,6 +14,7 @@ from typing import Any, Optional
 
 from .errors import Failure
 from .files import is_populated, json_bytes, read_json, write_atomic
+from .fingerprints import refuse_other
 from .plan import Step
 
 DEFAULT_PATH = "/etc/toucan/secrets.json"
@@ -70,6 +71,7 @@ class SecretsEngine:
     :param data_folders: where data made with the secrets may stand.
     :param data_elsewhere: whether data is kept in a database outside the stack, which cannot be seen from here.
     :param needed: names of the secrets that this host keeps.
+    :param fingerprints: of the state file, by name.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class SecretsEngine:
         data_elsewhere: bool = False,
         needed: Sequence[str] = NAMES,
         others: Optional[OtherHosts] = None,
+        fingerprints: Optional[Mapping[str, Any]] = None,
     ) -> None:
         self.path = path
         self.data_elsewhere = data_elsewhere
@@ -87,6 +90,7 @@ class SecretsEngine:
         self.data_folders = data_folders
         self.needed = needed
         self.others = others or OtherHosts()
+        self.fingerprints = fingerprints or {}
         self.exposed = ""  # mode and owner of a file that others may read
 
     def observe(self) -> dict[str, str]:
@@ -99,6 +103,8 @@ class SecretsEngine:
         self._refuse_unknown_names()
         self._refuse_other_values(observed)
         self._refuse_differing_hosts(observed)
+        for name in self.needed:
+            refuse_other(name, observed.get(name) or self.given.get(name) or self.others.first(name)[1], self.fingerprints, self.path)
         lacking = [name for name in self.needed if name not in observed]
         after = {name: "given" if name in self.given else f"taken from {host}" if host else "made" for name, host in self._sources(lacking).items()}
         missing = [name for name, source in after.items() if source == "made"]

@@ -12,10 +12,11 @@ Shape (schema 1)::
      "ca_file": PATH or "", "python": PATH, "places": {"storage": PATH, "database": PATH},
      "adopted": {"at": TIME, "compose_files": [PATH, …], "containers": {KIND: NAME}, "services": {KIND: COMPOSE_NAME},
                  "environment": {KIND: [VARIABLE, …]}, "mounts": {KIND: ["SOURCE:TARGET[:ro]", …]}},
-     "proxy": {"project": NAME, "directory": PATH}, "storage_shared": BOOL, "stopped": [KIND, …]}
+     "proxy": {"project": NAME, "directory": PATH}, "storage_shared": BOOL, "stopped": [KIND, …],
+     "fingerprints": {NAME: {"salt": HEX, "scrypt": HEX}}}
 
 ``storage_shared`` says that other hosts have the same storage folder. ``stopped`` are services that were stopped on purpose; they have no
-containers, so that no reboot starts them.
+containers, so that no reboot starts them. ``fingerprints`` are of secrets that must stay the same while there is data.
 
 Every key but ``schema`` and ``instance_id`` may be missing.
 """
@@ -33,8 +34,8 @@ from .plan import Step
 DEFAULT_PATH = "/etc/toucan/stack.json"
 SCHEMA = 1
 STOPPED_ON_PURPOSE = "stopped on purpose"  # how a plan says what a service that is brought back was
-_MAPPINGS = ("urls", "compose", "images", "places", "adopted", "proxy")
-KEYS = ("services", "urls", "compose", "images", "ca_file", "python", "places", "proxy", "storage_shared", "stopped")
+_MAPPINGS = ("urls", "compose", "images", "places", "adopted", "proxy", "fingerprints")
+KEYS = ("services", "urls", "compose", "images", "ca_file", "python", "places", "proxy", "storage_shared", "stopped", "fingerprints")
 
 
 def read_state(path: str = DEFAULT_PATH) -> Optional[dict[str, Any]]:

@@ -22,9 +22,10 @@ from ..contract.releases import Image
 from ..contract.stack import COMPOSE_FILE, SECRETS_FILE, Definition, MountedFile, StackOptions, database_elsewhere, define, is_volume, needed_secrets
 from ..core.errors import Failure
 from ..core.files import is_populated, read_bytes, read_json, write_atomic
+from ..core.fingerprints import fingerprint, refuse_other
 from ..core.folders import Folder, make_folder, observe_folder
 from ..core.plan import Step
-from ..core.secrets import MONGODB, NAMES, read_secrets
+from ..core.secrets import ENCRYPTION, MONGODB, NAMES, read_secrets
 from ..core.versions import parse_version
 from .planner import Desired, Observed, deployed_images, keep_digests, plan_stack, refuse_version_change
 from .request import StackRequest, refuse_unusable
@@ -56,7 +57,7 @@ class StackEngine:
         """What must not be seen in anything that a container or Docker says."""
         options = self.request.options
         brought = [value for variables in (options.adopted or {}).values() for value in variables.values()]
-        return [*self._secrets.values(), *env.variables(options.backend_secret_env).values(), *brought]
+        return [*(value for value in self._secrets.values() if isinstance(value, str)), *env.variables(options.backend_secret_env).values(), *brought]
 
     @functools.cached_property
     def docker(self) -> DockerEngine:
@@ -113,6 +114,7 @@ class StackEngine:
             self._secrets = {name: known.get(name, "") for name in NAMES}
         else:
             self._secrets = read_secrets(self.request.secrets_path, needed_secrets(options.services))
+        refuse_other(ENCRYPTION, self._secrets.get(ENCRYPTION, ""), self.request.fingerprints, self.request.secrets_path)
         definition = define(options, {kind: str(image) for kind, image in images.items()}, self._secrets, self.request.workers)
         return Desired(
             definition=definition,
@@ -275,6 +277,7 @@ class StackEngine:
             },
             "versions": {},
             "stopped": sorted(self.request.stopped - set(self.request.options.services)),
+            "fingerprints": self._fingerprints(),
         }
         if not applied:
             return result
@@ -292,6 +295,11 @@ class StackEngine:
             # Good to know, but nothing that a healthy stack should be refused for.
             result["warnings"] = [str(failure)]
         return result
+
+    def _fingerprints(self) -> dict[str, Any]:
+        """What tells the next run that the data was made with another secret: as recorded, else of what a backend here was given."""
+        made_here = kinds.BACKEND in self.request.options.services and bool(self._secrets.get(ENCRYPTION))
+        return dict(self.request.fingerprints) or ({ENCRYPTION: fingerprint(self._secrets[ENCRYPTION])} if made_here else {})
 
     def _data_places(self) -> dict[str, str]:
         options = self.request.options

@@ -33,6 +33,7 @@ class StackRequest:
     :param storage_shared: whether they have one storage folder in common.
     :param adopted: what is known of a stack that somebody else started; ``secrets`` stands in for those in ``secrets_path`` where a plan is made
         before they are written.
+    :param fingerprints: of secrets, as the state file has them.
     :param status_shape: JMESPath over the backend's root answer, as ``version_shape``.
     """
 
@@ -55,6 +56,7 @@ class StackRequest:
     only: tuple[str, ...] = ()
     backends: tuple[str, ...] = ()
     storage_shared: bool = False
+    fingerprints: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def watched(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from typing import Any, Optional
 
 import pytest
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors import Failure
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.fingerprints import fingerprint
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.plan import execute
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.secrets import NAMES, OtherHosts, SecretsEngine, read_secrets
 from hypothesis import HealthCheck, given, settings
@@ -244,3 +245,22 @@ def test_what_a_host_keeps_can_be_asked(tmp_path: Path, path: Path) -> None:
     assert SecretsEngine(str(path), {}, [str(full_folder(tmp_path))]).kept() == {"secrets": GIVEN, "data": True}
     assert SecretsEngine(str(tmp_path / "none.json"), {}, ["/nowhere"]).kept() == {"secrets": {}, "data": False}
     assert SecretsEngine(str(path), {}, ["a-docker-volume"]).kept()["data"] is True
+
+
+@pytest.mark.parametrize("source", ["kept", "given", "of another host"])
+def test_another_encryption_secret_than_the_data_was_made_with_is_refused(path: Path, source: str) -> None:
+    if source == "kept":
+        path.write_text(json.dumps({**GIVEN, "encryption_secret": "other"}))
+    given_secrets = {**GIVEN, "encryption_secret": "other"} if source == "given" else {}
+    others = OtherHosts({"host2": {**GIVEN, "encryption_secret": "other"}}) if source == "of another host" else None
+    before = path.read_bytes() if path.exists() else b""
+    engine = SecretsEngine(str(path), given_secrets, [], others=others, fingerprints={"encryption_secret": fingerprint("the first one")})
+    with pytest.raises(Failure, match="^encryption_secret is not the one that the data of this stack was made with, by its fingerprint.*`toucan_secrets`"):
+        execute(engine, False)
+    assert (path.read_bytes() if path.exists() else b"") == before
+
+
+def test_the_encryption_secret_of_the_fingerprint_is_taken(path: Path) -> None:
+    engine = SecretsEngine(str(path), GIVEN, [], fingerprints={"encryption_secret": fingerprint(GIVEN["encryption_secret"])})
+    assert execute(engine, False)["changed"]
+    assert held(path) == GIVEN

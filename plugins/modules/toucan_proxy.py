@@ -272,10 +272,10 @@ from typing import Any, Optional
 
 from ansible_collections.toucan.selfhosted.plugins.module_utils.containers.docker_engine import Credentials, DockerEngine
 from ansible_collections.toucan.selfhosted.plugins.module_utils.contract import environment, services
-from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.releases import parse_image
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors import Failure
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.files import read_bytes
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.folders import parse_owner
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.images import parse_image
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.lock import DEFAULT_TIMEOUT, HOST_LOCK
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.state import DEFAULT_PATH as STATE_PATH
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.x509 import (

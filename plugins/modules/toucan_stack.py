@@ -421,11 +421,12 @@ from ansible_collections.toucan.selfhosted.plugins.module_utils.adoption.candida
 from ansible_collections.toucan.selfhosted.plugins.module_utils.adoption.engine import AdoptEngine, AdoptRequest
 from ansible_collections.toucan.selfhosted.plugins.module_utils.containers.docker_engine import Credentials, DockerEngine
 from ansible_collections.toucan.selfhosted.plugins.module_utils.contract import environment, routes, services, workers
-from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.releases import Image, wanted_images
+from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.releases import wanted_images
 from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.stack import StackOptions
 from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.topology import Peer
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors import Failure
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.folders import parse_owner
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.images import Image
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.lock import DEFAULT_TIMEOUT, HOST_LOCK
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.secrets import DEFAULT_PATH as SECRETS_PATH
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.secrets import ENVIRONMENT, read_environment
@@ -578,7 +579,7 @@ def stack_workers(params: dict[str, Any], brought: Optional[dict[str, dict[str, 
 def recorded_images(state: dict[str, Any]) -> dict[str, Image]:
     """Images by kind as the state file has them."""
     return {
-        kind: Image(image["name"], image["tag"], image.get("digest", ""), image.get("version", ""))
+        kind: Image(image["name"], image["tag"], image.get("digest", ""), version=image.get("version", ""))
         for kind, image in state.get("images", {}).items()
         if image.get("tag")
     }

@@ -13,9 +13,9 @@ from urllib.parse import urljoin
 
 from ..containers.inspection import BUILT_IN_NETWORKS, Inspected
 from ..contract import environment as env
-from ..contract.releases import Image, parse_image
 from ..contract.services import BACKEND, BACKEND_STORAGE, FRONTEND, MONGODB, MONGODB_DATA, REDIS
 from ..core.errors import Failure
+from ..core.images import Image, parse_image
 from ..core.secrets import ADMIN, ENCRYPTION, JWT
 from ..core.secrets import MONGODB as MONGODB_PASSWORD
 from ..core.secrets import REDIS as REDIS_PASSWORD

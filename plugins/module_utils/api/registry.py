@@ -38,6 +38,8 @@ _CHALLENGE_PART = re.compile(
 # Builds that can be repeated bit by bit write the epoch, or the zero date of Go, instead of a date.
 _EARLIEST_DATE = datetime(2000, 1, 1, tzinfo=timezone.utc)
 
+_PAGE_TYPES = ("text/html", "application/xhtml+xml")
+
 _NEWEST_SHOWN = 5
 _PAGE_LIMIT = 1000
 
@@ -106,6 +108,16 @@ def parse_created(text: Any) -> Optional[datetime]:
     except (ValueError, OverflowError):
         return None
     return created if created >= _EARLIEST_DATE else None
+
+
+def web_page_failure(host: str, subject: str = "", answer: str = "a web page") -> Failure:
+    """The failure of a registry in whose place somebody answers with a page for people."""
+    return Failure(
+        f"Registry {host} answered with a web page, such as the login page of a portal, and not as a registry does",
+        "let this host past the portal, or correct the registry's name",
+        subject=subject or host,
+        answer=answer,
+    )
 
 
 class Registry:
@@ -215,6 +227,7 @@ class Registry:
             raise Failure(f"Registry {self.host} answered that too many requests were made (HTTP 429)", "wait a few minutes, or log in", subject=self.host)
         if response.status not in (200, 404):
             raise self._unexpected(url, f"HTTP {response.status}")
+        self._refuse_page(response)
         return response
 
     def _send(self, method: str, url: str, accept: str, authorization: str) -> tuple[Response, str]:
@@ -252,6 +265,7 @@ class Registry:
             raise self._wrong_credentials()
         if response.status != 200:
             raise self._unexpected(url, f"HTTP {response.status}")
+        self._refuse_page(response)
         answer = self._json(response, url)
         token = answer.get("token") or answer.get("access_token")
         if not isinstance(token, str) or not token:
@@ -281,6 +295,12 @@ class Registry:
         return value
 
     # Failures
+
+    def _refuse_page(self, response: Response) -> None:
+        """:raises Failure: when a page for people came with a good status, as portals send it in the place of what was asked for."""
+        kind = header_value(response, "content-type").partition(";")[0].strip().lower()
+        if response.status == 200 and (kind in _PAGE_TYPES or response.body.lstrip()[:1] == b"<"):
+            raise web_page_failure(self.host)
 
     def _unexpected(self, url: str, answer: str) -> Failure:
         return Failure(

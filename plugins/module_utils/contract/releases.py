@@ -6,51 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from ..core.errors import Failure
+from ..core.images import Image, mirrored, parse_image
 from ..core.versions import parse_version, same_major
 from .services import BACKEND, FRONTEND, MONGODB, MONGODB_IMAGE, MOVING_TAGS, PRODUCT_REGISTRY, PRODUCT_REPOSITORIES, REDIS, REDIS_IMAGE
-
-
-@dataclass(frozen=True)
-class Image:
-    """``name:tag@digest``; the name with its registry, the digest empty until it is resolved.
-
-    ``version`` is the one that the service answered, where it was once asked: a moving tag does not tell it.
-    """
-
-    name: str
-    tag: str
-    digest: str = ""
-    version: str = field(default="", compare=False)
-
-    @property
-    def asked(self) -> str:
-        """What was asked for: name and tag."""
-        return f"{self.name}:{self.tag}"
-
-    def __str__(self) -> str:
-        return f"{self.asked}@{self.digest}" if self.digest else self.asked
-
-    @property
-    def registry(self) -> str:
-        """Host and port of the registry, empty for an image of the engine's default registry."""
-        first = self.name.split("/", 1)[0]
-        return first if "/" in self.name and ("." in first or ":" in first or first == "localhost") else ""
-
-
-def parse_image(reference: str) -> Image:
-    """``name[:tag][@digest]`` as an image; the tag is ``latest`` where none is given.
-
-    :raises Failure: when the reference is empty or has white space.
-    """
-    rest, dummy, digest = reference.partition("@")
-    head, dummy, last = rest.rpartition("/")
-    name, dummy, tag = last.partition(":")
-    if not name or any(character.isspace() for character in reference):
-        raise Failure(f"`{reference}` is no image reference", "write it as `registry.example.com/folder/name:tag`", subject=reference)
-    return Image(f"{head}/{name}" if head else name, tag or "latest", digest)
 
 
 def product_kind(image: str) -> str:
@@ -81,11 +41,14 @@ def normal_tag(release: str) -> str:
     )
 
 
-def wanted_images(kinds: tuple[str, ...], registry: str, releases: Mapping[str, str], overrides: Mapping[str, str]) -> dict[str, Image]:
+def wanted_images(
+    kinds: tuple[str, ...], registry: str, releases: Mapping[str, str], overrides: Mapping[str, str], mirror: str = ""
+) -> dict[str, Image]:
     """Image by kind.
 
     :param releases: release by product service, as a person typed it.
     :param overrides: full reference by kind; wins.
+    :param mirror: where the images of Docker Hub come from instead.
     :raises Failure: when a product service has neither.
     """
     defaults = {MONGODB: MONGODB_IMAGE, REDIS: REDIS_IMAGE}
@@ -99,7 +62,7 @@ def wanted_images(kinds: tuple[str, ...], registry: str, releases: Mapping[str, 
             images[kind] = Image(f"{registry.rstrip('/')}/{PRODUCT_REPOSITORIES[kind]}", normal_tag(releases[kind]))
         else:
             images[kind] = parse_image(defaults[kind])
-    return images
+    return {kind: mirrored(image, mirror) for kind, image in images.items()}
 
 
 def refuse_mixed_majors(images: Mapping[str, Image]) -> None:

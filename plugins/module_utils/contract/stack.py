@@ -17,6 +17,7 @@ from typing import Any, Optional
 
 from ..core import secrets as names
 from ..core.errors import Failure
+from ..core.images import parse_image
 from . import environment as env
 from . import services as kinds
 from . import topology
@@ -149,6 +150,8 @@ def define(options: StackOptions, images: Mapping[str, str], secrets: Mapping[st
         if kind in options.services:
             public["services"][kinds.COMPOSE_NAMES[kind]] = {
                 "image": images[kind],
+                # What no registry gave, none can give again.
+                **({"pull_policy": "never"} if parse_image(images[kind]).id else {}),
                 **_ports(kind, options),
                 "restart": "always",
                 "logging": {"driver": "json-file", "options": {"max-size": f"{options.log_size_mb}m", "max-file": str(options.log_files)}},

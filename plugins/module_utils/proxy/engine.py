@@ -19,12 +19,12 @@ from typing import Any, Callable, Optional
 from ..containers.compose import ComposeProject, read_yaml, to_yaml
 from ..containers.docker_engine import Container, Credentials, DockerEngine
 from ..contract import routes
-from ..contract.releases import Image, parse_image
 from ..contract.services import PROXY
 from ..contract.stack import COMPOSE_FILE
 from ..core.errors import Failure
 from ..core.files import json_bytes, read_bytes, read_json, write_atomic
 from ..core.folders import Folder, make_folder, observe_folder, plan_folders
+from ..core.images import Image, parse_image
 from ..core.plan import Step
 from ..core.state import STOPPED_ON_PURPOSE
 from ..core.x509 import CertificateFacts, certificate_facts, load_certificates, share_left

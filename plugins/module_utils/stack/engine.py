@@ -18,12 +18,12 @@ from ..containers.health import wait_until_healthy
 from ..containers.inspection import Inspected
 from ..contract import environment as env
 from ..contract import services as kinds
-from ..contract.releases import Image
 from ..contract.stack import COMPOSE_FILE, SECRETS_FILE, Definition, MountedFile, StackOptions, database_elsewhere, define, is_volume, needed_secrets
 from ..core.errors import Failure
 from ..core.files import is_populated, read_bytes, read_json, write_atomic
 from ..core.fingerprints import fingerprint, refuse_other
 from ..core.folders import Folder, make_folder, observe_folder
+from ..core.images import Image
 from ..core.plan import Step
 from ..core.secrets import ENCRYPTION, MONGODB, NAMES, read_secrets
 from ..core.versions import parse_version

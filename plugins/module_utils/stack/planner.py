@@ -12,11 +12,11 @@ from typing import Any, Optional
 from ..containers.docker_engine import Container
 from ..containers.inspection import Inspected
 from ..contract.environment import MONGODB_STACK_USER
-from ..contract.releases import Image, parse_image
 from ..contract.services import BACKEND, COMPOSE_NAMES, FRONTEND, KINDS, MONGODB
 from ..contract.stack import COMPOSE_FILE, SECRETS_FILE, Definition
 from ..core.errors import Failure
 from ..core.folders import Folder, plan_folders
+from ..core.images import Image, parse_image
 from ..core.plan import Step
 from ..core.state import STOPPED_ON_PURPOSE
 from ..core.versions import parse_version

@@ -11,11 +11,12 @@ from typing import Any, Optional
 
 from ..containers.docker_engine import Credentials
 from ..contract import routes
-from ..contract.releases import Image, refuse_mixed_majors
+from ..contract.releases import refuse_mixed_majors
 from ..contract.services import BACKEND
 from ..contract.stack import StackOptions, define, refuse_incomplete
 from ..contract.workers import Workers
 from ..core.errors import Failure
+from ..core.images import Image
 from ..core.secrets import NAMES
 from .takeover import Adopted
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..containers.inspection import Inspected
-from ..contract.releases import Image
 from ..contract.services import COMPOSE_NAMES
+from ..core.images import Image
 
 _ANONYMOUS = re.compile(r"[0-9a-f]{64}")
 

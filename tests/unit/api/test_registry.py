@@ -213,7 +213,7 @@ def test_repository_without_tags(connect: Any, answer: Any) -> None:
 @pytest.mark.parametrize(
     ("status", "body", "sentence"),
     [
-        (200, b"<html>", "answered no JSON object to https://.*; check that the name is a registry's"),
+        (200, b"text", "answered no JSON object to https://.*; check that the name is a registry's"),
         (200, b"[]", "answered no JSON object"),
         (502, b"", "answered HTTP 502"),
         (429, b"", "too many requests were made .*; wait a few minutes, or log in"),
@@ -443,3 +443,33 @@ def test_challenges(header: str, challenges: list[Challenge]) -> None:
 )
 def test_build_dates(text: Any, created: Any) -> None:
     assert parse_created(text) == created
+
+
+# -- a portal in the place of a registry ----------------------------------------------------------------------------------------------
+
+PAGE = b"\n<!DOCTYPE html><title>Sign in</title>"
+HTML = (("Content-Type", "text/html; charset=utf-8"),)
+PORTAL = "Registry .* answered with a web page, such as the login page of a portal, .*; let this host past the portal, or correct the registry's name"
+
+
+@pytest.mark.parametrize("headers", [HTML, (("Content-Type", "application/json"),)])
+def test_a_login_page_is_told_as_one(connect: Any, answer: Any, headers: Any) -> None:
+    unused, registry = connect(lambda request: answer(200, PAGE, headers))
+    for question in (lambda: registry.tags(REPOSITORY), lambda: registry.digest(REPOSITORY, "v1.2.3"), lambda: registry.created(REPOSITORY, "v1.2.3")):
+        with pytest.raises(Failure, match=PORTAL):
+            question()
+
+
+def test_a_redirect_to_a_login_page_is_told_as_one(connect: Any, answer: Any, serve: Any, authority: Any) -> None:
+    portal = serve(lambda request: answer(200, PAGE, HTML), authority.server_context())
+    unused, registry = connect(lambda request: answer(302, b"", (("Location", f"{portal.url}/login"),)))
+    with pytest.raises(Failure, match=PORTAL):
+        registry.digest(REPOSITORY, "v1.2.3")
+    assert "authorization" not in portal.requests[-1].headers
+
+
+def test_a_login_page_in_the_place_of_a_token_service_is_told(connect: Any, answer: Any, serve: Any, authority: Any) -> None:
+    portal = serve(lambda request: answer(200, PAGE, HTML), authority.server_context())
+    unused, registry = connect(guarded(answer, f"{portal.url}/auth"))
+    with pytest.raises(Failure, match=PORTAL):
+        registry.tags(REPOSITORY)

@@ -6,43 +6,10 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.releases import Image, normal_tag, parse_image, refuse_mixed_majors, wanted_images
+from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.releases import normal_tag, refuse_mixed_majors, wanted_images
 from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.services import KINDS
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors import Failure
-from hypothesis import given
-from hypothesis import strategies as st
-
-DIGEST = "sha256:" + "0f" * 32
-NAMES = st.from_regex(r"([a-z][a-z0-9.-]{0,8}(:[1-9][0-9]{0,3})?/)?[a-z][a-z0-9_-]{0,8}(/[a-z][a-z0-9_-]{0,8})?", fullmatch=True)
-TAGS = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,10}", fullmatch=True)
-
-
-@pytest.mark.parametrize(
-    "reference, image, registry",
-    [
-        ("caddy", Image("caddy", "latest"), ""),
-        ("library/mongo:5.0", Image("library/mongo", "5.0"), ""),
-        ("quay.io/toucantoco/backend:v101.1.0", Image("quay.io/toucantoco/backend", "v101.1.0"), "quay.io"),
-        ("registry.test:5000/a/b", Image("registry.test:5000/a/b", "latest"), "registry.test:5000"),
-        ("localhost/a:1", Image("localhost/a", "1"), "localhost"),
-        (f"registry.test:5000/a/b:v1@{DIGEST}", Image("registry.test:5000/a/b", "v1", DIGEST), "registry.test:5000"),
-    ],
-)
-def test_a_reference_is_taken_apart(reference: str, image: Image, registry: str) -> None:
-    assert parse_image(reference) == image
-    assert image.registry == registry
-
-
-@given(NAMES, TAGS, st.sampled_from(["", DIGEST]))
-def test_an_image_is_read_back_from_what_it_writes(name: str, tag: str, digest: str) -> None:
-    image = Image(name, tag, digest)
-    assert parse_image(str(image)) == image
-
-
-@pytest.mark.parametrize("reference", ["", "registry.test/", ":v1", "a b:c", "mongo:5.0 "])
-def test_what_is_no_reference_is_refused(reference: str) -> None:
-    with pytest.raises(Failure, match="is no image reference; write it as `registry.example.com/folder/name:tag`"):
-        parse_image(reference)
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.images import Image
 
 
 @pytest.mark.parametrize(
@@ -65,6 +32,17 @@ def test_every_service_gets_its_image() -> None:
         "backend": "registry.test:5000/toucantoco/backend:v101.0.0",
         "mongodb": "mirror.test/mongo:5.0.1",
         "redis": "docker.io/library/redis:6.2-alpine",
+    }
+
+
+def test_a_mirror_of_docker_hub_gives_what_comes_from_there() -> None:
+    asked = {"frontend": "docker.io/toucantoco/frontend:v101.1.0", "backend": "quay.io/toucantoco/backend:v101.1.0"}
+    images = wanted_images(KINDS, "registry.test", {}, asked, "mirror.test:5000/hub/")
+    assert {kind: str(image) for kind, image in images.items()} == {
+        "frontend": "mirror.test:5000/hub/toucantoco/frontend:v101.1.0",
+        "backend": "quay.io/toucantoco/backend:v101.1.0",
+        "mongodb": "mirror.test:5000/hub/library/mongo:5.0.31",
+        "redis": "mirror.test:5000/hub/library/redis:6.2-alpine",
     }
 
 

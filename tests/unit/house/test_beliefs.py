@@ -41,6 +41,7 @@ PLAIN_NUMBERS = {
 #: What looks like a belief and is none, by place.
 PERMITTED = {
     ("plugins/module_utils/proxy/caddyfile.py", "/data"): "where Caddy's image keeps its data",
+    ("plugins/module_utils/core/images.py", "latest"): "the tag that Docker takes where none is written",
     ("plugins/module_utils/api/registry.py", "/v2"): "the distribution API of registries",
     ("plugins/module_utils/api/registry.py", "/tags/list"): "the distribution API of registries",
     ("plugins/module_utils/api/registry.py", "/manifests"): "the distribution API of registries",

@@ -11,7 +11,7 @@ from typing import Any, Optional
 import pytest
 import yaml
 from ansible_collections.toucan.selfhosted.plugins.module_utils.containers.docker_engine import Credentials
-from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.releases import parse_image
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.images import parse_image
 from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy import engine as module
 from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy.caddyfile import ProxyOptions, Site
 from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy.engine import ProxyEngine, ProxyRequest

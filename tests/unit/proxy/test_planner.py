@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.toucan.selfhosted.plugins.module_utils.containers.docker_engine import Container
-from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.releases import Image
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.folders import Folder
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.images import Image
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.plan import Step
 from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy.engine import Desired, Observed, fingerprint, plan_proxy
 from hypothesis import given

@@ -12,12 +12,12 @@ from typing import Any, Optional
 
 import pytest
 from ansible_collections.toucan.selfhosted.plugins.module_utils.containers.docker_engine import Container
-from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.releases import Image
 from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.services import COMPOSE_NAMES, KINDS
 from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.stack import StackOptions, define
 from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.workers import Workers
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors import Failure
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.folders import Folder
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.images import Image
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.plan import Step
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.secrets import NAMES
 from ansible_collections.toucan.selfhosted.plugins.module_utils.stack.planner import (

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from ansible_collections.toucan.selfhosted.plugins.module_utils.containers.docker_engine import Container
 from ansible_collections.toucan.selfhosted.plugins.module_utils.containers.inspection import Attachment, Inspected, Mount, Publication
-from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.releases import Image
 from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.services import COMPOSE_NAMES, KINDS
 from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.stack import StackOptions, define
 from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.workers import Workers
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors import Failure
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.images import Image
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.plan import Step
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.secrets import NAMES
 from ansible_collections.toucan.selfhosted.plugins.module_utils.mongo.connection import LoginRefused, NotReady
@@ -143,7 +143,7 @@ def test_other_services_of_an_adopted_project_are_left_alone(keep: bool, expecte
 # -- versions -------------------------------------------------------------------------------------------------------------
 
 RUNNING = Container("1", "backend", "quay.io/toucantoco/backend:latest-monthly", "sha256:x", "running", 0, 0, "", "")
-RECORDED = {"backend": Image("quay.io/toucantoco/backend", "latest-monthly", DIGEST, "v101.1.0")}
+RECORDED = {"backend": Image("quay.io/toucantoco/backend", "latest-monthly", DIGEST, version="v101.1.0")}
 
 
 def test_a_container_that_names_just_its_tag_keeps_the_recorded_digest() -> None:

@@ -31,6 +31,8 @@ class VendorStack:
     folder: str = "/opt/bi"
     storage: str = "/srv/bi/storage"
     encryption_secret: str = "chosen-by-hand-in-2021"
+    #: Where the host reaches the backend.
+    backend: str = BACKEND
 
     def compose_file(self) -> str:
         """The compose file's text."""
@@ -80,7 +82,7 @@ class VendorStack:
 
     def _call(self, method: str, path: str, token: str, *options: tuple[str, str]) -> Any:
         """Answer of the backend to one call of curl, whose options travel by standard input: passwords and tokens are among them."""
-        lines = [("url", BACKEND + path), ("request", method), *([("header", f"Authorization: Bearer {token}")] if token else []), *options]
+        lines = [("url", self.backend + path), ("request", method), *([("header", f"Authorization: Bearer {token}")] if token else []), *options]
         config = "".join(f"{name} = {json.dumps(value)}\n" for name, value in lines)
         return json.loads(self.host.shell("curl --silent --show-error --fail-with-body --config -", config.encode()))
 

@@ -52,7 +52,7 @@ def find_stack(containers: Sequence[Inspected], choice: Choice, ask: Ask) -> Can
     :raises Failure: when there is none, several, or one that has two containers of a kind.
     """
     if choice.containers:
-        stack = _named(containers, choice.containers)
+        stack = _named(containers, choice.containers, ask)
     else:
         stack = _only(_candidates(containers, choice.project, ask), containers, choice.project)
     versions = {kind: ask(kind, container) for kind, container in stack.containers.items() if kind in PRODUCT_REPOSITORIES and container.running}
@@ -91,8 +91,8 @@ def _remedy_for_missing(kind: str, stack: Candidate) -> str:
     return f"start it, {_NAME_THEM}, or correct the groups that the host is in"
 
 
-def _named(containers: Sequence[Inspected], names: Mapping[str, str]) -> Candidate:
-    """The containers that were named, whatever their images are called."""
+def _named(containers: Sequence[Inspected], names: Mapping[str, str], ask: Ask) -> Candidate:
+    """The containers that were named, whatever their images are called, and what of the product stands beside them."""
     by_name = {container.name: container for container in containers}
     unknown = sorted(set(names.values()) - by_name.keys())
     if unknown:
@@ -104,7 +104,10 @@ def _named(containers: Sequence[Inspected], names: Mapping[str, str]) -> Candida
             f"The containers in `toucan_adopt_containers` are of different compose projects: {', '.join(sorted(project or 'none' for project in projects))}",
             "name those of one stack",
         )
-    return Candidate(projects.pop(), chosen)
+    project = projects.pop()
+    beside = [container for container in containers if container.project == project and product_kind(container.image) not in chosen]
+    others = {kind: container for stack in _candidates(beside, project, ask) for kind, container in stack.containers.items()}
+    return Candidate(project, {**others, **chosen})
 
 
 def _candidates(containers: Sequence[Inspected], project: str, ask: Ask) -> list[Candidate]:

@@ -87,8 +87,12 @@ class AdoptEngine:
     def observe(self) -> Observed:
         state = read_state(self.request.state_path)
         known = read_json(self.request.secrets_path) or {}
-        stack = find_stack(self._connect().inspect_containers(), self.request.choice, self._version)
-        if any(container.working_directory == self.request.directory for container in stack.containers.values()):
+        containers = self._connect().inspect_containers()
+        if state and "adopted" in state and any(self._is_ours(container) for container in containers):
+            # Names that were given for the containers of before are none any more.
+            return Observed(state, known, None)
+        stack = find_stack(containers, self.request.choice, self._version)
+        if any(self._is_ours(container) for container in stack.containers.values()):
             return Observed(state, known, None)
         refuse_half(stack, self.request.services)
         wanted = Candidate(stack.project, {kind: stack.containers[kind] for kind in KINDS if kind in stack.containers}, stack.versions)
@@ -97,6 +101,10 @@ class AdoptEngine:
         self._secret_values = found.secret_values()
         _refuse_foreign_owner(wanted.containers.get(MONGODB))
         return Observed(state, known, found, missing)
+
+    def _is_ours(self, container: Inspected) -> bool:
+        """Whether the collection made this container of the stack."""
+        return container.working_directory == self.request.directory
 
     def _version(self, kind: str, container: Inspected) -> str:
         """The version that a container answers as the product's service of this kind; empty where it does not."""

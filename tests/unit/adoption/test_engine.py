@@ -111,6 +111,16 @@ def test_a_stack_that_the_collection_runs_is_left_alone(adopt: Adopt, stack: lis
     assert (tmp_path / "stack.json").read_bytes() == before
 
 
+def test_names_of_containers_that_were_taken_over_do_not_matter_any_more(adopt: Adopt, make: Make) -> None:
+    by_hand = [make(service, project="") for service in ("backend", "frontend", "mongo", "redis")]
+    chosen = Choice(containers={"backend": "backend"})
+    adopt(by_hand, choice=chosen)
+    ours = [make(service, project="toucan", working_directory="/var/lib/toucan/stack") for service in ("backend", "frontend", "mongo", "redis")]
+    assert not adopt(ours, choice=chosen)["changed"]
+    with pytest.raises(Failure, match="no container backend"):
+        adopt([make("frontend", project="toucan")], choice=chosen)
+
+
 def test_given_secrets_are_used_where_the_stack_has_none_and_refused_where_it_has_another(adopt: Adopt, stack: list[Inspected], tmp_path: Path) -> None:
     result = adopt(stack, given={"admin_password": "as it is", "encryption_secret": "chosen-by-hand", "jwt_secret": ""})
     assert (result["secrets"]["admin_password"], result["secrets"]["jwt_secret"]) == ("given", "made")

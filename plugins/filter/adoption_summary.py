@@ -89,7 +89,7 @@ def _details(step: Mapping[str, Any]) -> str:
     told += [f"network {network} is left" for network in changes.get("networks_left") or []]
     told += [f"the mount at {mount} goes" for mount in changes.get("mounts_left") or []]
     told += [f"restart policy {changes['restart']}"] if changes.get("restart") else []
-    told += ["its own command line goes"] if changes.get("command_dropped") else []
+    told += [f"its own {', '.join(changes['settings_left'])} {'go' if len(changes['settings_left']) > 1 else 'goes'}"] if changes.get("settings_left") else []
     told += [f"image {changes['image']}" if changes.get("image") else "same image"]
     return f": {'; '.join(told)}"
 

@@ -15,7 +15,7 @@ from ..containers.inspection import BUILT_IN_NETWORKS, Inspected
 from ..contract import environment as env
 from ..contract.services import BACKEND, BACKEND_STORAGE, FRONTEND, MONGODB, MONGODB_DATA, REDIS
 from ..core.errors import Failure
-from ..core.images import Image, parse_image
+from ..core.images import parse_image
 from ..core.secrets import ADMIN, ENCRYPTION, JWT
 from ..core.secrets import MONGODB as MONGODB_PASSWORD
 from ..core.secrets import REDIS as REDIS_PASSWORD
@@ -150,12 +150,29 @@ def _places(containers: Mapping[str, Inspected]) -> dict[str, str]:
 
 
 def _image(container: Inspected, version: str) -> dict[str, str]:
-    """As the state file has it; the digest is that of the image that runs, wherever its tag points to now."""
-    image = Image(container.image_id, "") if container.image.startswith("sha256:") else parse_image(container.image)
+    """As the state file has it; the digest is that of the image that runs, wherever its tag points to now.
+
+    :raises Failure: when the image has no name, without which nobody could start it anew.
+    """
+    image = parse_image(_reference(container))
     pulled = (digest.partition("@") for digest in container.digests)
     digest = image.digest or next((digest for name, dummy, digest in pulled if name == _canonical(image.name)), "")
     described = {"name": image.name, "tag": image.tag, "digest": digest, "id": container.image_id}
     return {**described, "version": version} if version else described
+
+
+def _reference(container: Inspected) -> str:
+    """The image's name: the one that the container was started by, else one that the image has."""
+    if not container.image.startswith("sha256:"):
+        return container.image
+    names = (*container.tags, *container.digests)
+    if not names:
+        raise Failure(
+            f"Container {container.name} runs an image without a name, {container.image[:19]}…",
+            f"give it one (`docker tag {container.image_id} NAME:TAG`) and run again",
+            subject=container.name,
+        )
+    return names[0]
 
 
 def _canonical(name: str) -> str:

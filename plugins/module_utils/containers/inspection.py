@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
@@ -14,6 +14,29 @@ SERVICE_LABEL = "com.docker.compose.service"
 ONE_OFF_LABEL = "com.docker.compose.oneoff"
 _FILES_LABEL = "com.docker.compose.project.config_files"
 _FOLDER_LABEL = "com.docker.compose.project.working_dir"
+_COMPOSE = "com.docker.compose."
+# Settings by the name that compose has for them: where the engine keeps them, empty unless somebody set them.
+_OF_HOST = {
+    "cap_add": "CapAdd",
+    "cap_drop": "CapDrop",
+    "cpus": "NanoCpus",
+    "devices": "Devices",
+    "dns": "Dns",
+    "dns_search": "DnsSearch",
+    "extra_hosts": "ExtraHosts",
+    "group_add": "GroupAdd",
+    "links": "Links",
+    "mem_limit": "Memory",
+    "pid": "PidMode",
+    "privileged": "Privileged",
+    "read_only": "ReadonlyRootfs",
+    "security_opt": "SecurityOpt",
+    "sysctls": "Sysctls",
+    "tmpfs": "Tmpfs",
+    "ulimits": "Ulimits",
+}
+# The same for what an image may say as well.
+_OF_IMAGE = {"command": "Cmd", "entrypoint": "Entrypoint", "user": "User"}
 # Networks of every engine: a compose file cannot join them by name.
 BUILT_IN_NETWORKS = ("bridge", "host", "none")
 _OWN_MACHINE = "127.0.0.1"
@@ -58,7 +81,8 @@ class Inspected:
     """A container as it was at one moment.
 
     ``environment`` holds what was set for the container beyond its image; ``project``, ``service``, ``working_directory`` and
-    ``compose_files`` are empty for one that compose did not make; ``own_command`` says that it runs another command than its image's.
+    ``compose_files`` are empty for one that compose did not make. ``settings`` are those
+    of its own that stand nowhere else here, as compose calls them; ``digests`` and ``tags`` are the names of its image with them.
     """
 
     id: str
@@ -76,7 +100,8 @@ class Inspected:
     published: tuple[Publication, ...] = ()
     restart: str = "no"
     digests: tuple[str, ...] = ()
-    own_command: bool = False
+    tags: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
 
     @property
     def running(self) -> bool:
@@ -134,13 +159,28 @@ def inspected(detail: Mapping[str, Any], image: Mapping[str, Any]) -> Inspected:
         published=_publications(detail["HostConfig"].get("PortBindings")),
         restart=(detail["HostConfig"].get("RestartPolicy") or {}).get("Name") or "no",
         digests=tuple(image.get("RepoDigests") or ()),
-        own_command=bool(image) and (detail["Config"].get("Cmd") or []) != ((image.get("Config") or {}).get("Cmd") or []),
+        tags=tuple(image.get("RepoTags") or ()),
+        settings=tuple(_settings(detail, image)),
     )
 
 
 def _variables(env: Optional[list[str]]) -> dict[str, str]:
     pairs = (item.partition("=") for item in env or [])
     return {name: value for name, dummy, value in pairs}
+
+
+def _settings(detail: Mapping[str, Any], image: Mapping[str, Any]) -> Iterator[str]:
+    """Names of what was set for the container beyond its image and the engine's usual."""
+    for name, key in _OF_HOST.items():
+        if detail["HostConfig"].get(key):
+            yield name
+    of_image = image.get("Config")
+    for name, key in _OF_IMAGE.items():
+        if of_image is not None and (detail["Config"].get(key) or None) != (of_image.get(key) or None):
+            yield name
+    labels = (detail["Config"].get("Labels") or {}).items() - ((of_image or {}).get("Labels") or {}).items()
+    if any(not label.startswith(_COMPOSE) for label, dummy in labels):
+        yield "labels"
 
 
 def _mount(mount: Mapping[str, Any]) -> Mount:

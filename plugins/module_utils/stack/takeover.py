@@ -57,7 +57,7 @@ def changes(container: Inspected, service: Mapping[str, Any], image: Image, netw
         "ports_closed": _closed(container, service.get("ports") or []),
         "networks_left": sorted(container.networks.keys() - {network}),
         "mounts_left": _left(container, service.get("volumes") or []),
-        "command_dropped": container.own_command,
+        "settings_left": [name for name in container.settings if name not in service],
     }
     return {name: value for name, value in told.items() if value}
 

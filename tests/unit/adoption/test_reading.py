@@ -139,6 +139,15 @@ def test_the_digest_is_the_one_of_the_same_name(make: Make, image: str, digests:
     assert tuple(found.images["mongodb"][key] for key in ("name", "tag", "digest")) == expected
 
 
+def test_a_container_started_by_an_images_id_gets_one_of_its_names(make: Make) -> None:
+    by_id = make("mongo", image="sha256:" + "0" * 64, tags=("mongo:5.0.3",), digests=("mongo@sha256:aa",))
+    found = read([make("backend"), make("frontend"), by_id, make("redis")])
+    assert {key: found.images["mongodb"][key] for key in ("name", "tag", "digest")} == {"name": "mongo", "tag": "5.0.3", "digest": "sha256:aa"}
+    nameless = make("mongo", image="sha256:" + "0" * 64, digests=())
+    with pytest.raises(Failure, match=r"Container bi-mongo-1 runs an image without a name, .*docker tag sha256:mongo NAME:TAG"):
+        read([make("backend"), make("frontend"), nameless, make("redis")])
+
+
 def test_the_network_is_the_one_that_most_share_and_never_the_engines_own(make: Make) -> None:
     two = {"corp": Attachment("10.0.0.2"), "bi_default": Attachment("172.18.0.3", ("backend",))}
     assert read([make("backend", networks=two), make("frontend"), make("mongo"), make("redis")]).network == "bi_default"
@@ -185,11 +194,16 @@ def test_an_inspection_becomes_plain_values() -> None:
         Mount("/srv/storage", "/app/storage", "/srv/storage"),
         Mount("logs", "/app/logs", "/var/lib/docker/volumes/logs/_data", writable=False),
     )
-    assert (container.restart, container.address, container.own_command) == ("unless-stopped", "172.18.0.5", False)
+    assert (container.restart, container.address, container.settings) == ("unless-stopped", "172.18.0.5", ())
     assert container.names == {"bi-backend-1", "backend"}
-    assert inspected({**DETAIL, "Config": {**DETAIL["Config"], "Cmd": ["serve", "--fast"]}}, IMAGE).own_command
+    changed = {
+        **DETAIL,
+        "Config": {**DETAIL["Config"], "Cmd": ["serve", "--fast"], "User": "1001", "Labels": {**DETAIL["Config"]["Labels"], "traefik.enable": "true"}},
+        "HostConfig": {**DETAIL["HostConfig"], "ExtraHosts": ["db:10.0.0.9"], "Memory": 1 << 30},
+    }
+    assert inspected(changed, IMAGE).settings == ("extra_hosts", "mem_limit", "command", "user", "labels")
 
 
 def test_of_an_image_that_is_gone_every_variable_counts() -> None:
     assert inspected(DETAIL, {}).environment.keys() == {"PATH", "LANG", "TOUCAN_DB_ENCRYPTION_SECRET"}
-    assert inspected(DETAIL, {}).own_command is False
+    assert inspected(DETAIL, {}).settings == ()

@@ -46,13 +46,14 @@ FOREIGN = Inspected(
     networks={"bi_default": Attachment("172.18.0.2"), "corp": Attachment("10.0.0.2")},
     published=(Publication("", 5000, 80), Publication("127.0.0.1", 5001, 80), Publication("", 8443, 443)),
     digests=(f"quay.io/toucantoco/backend@{DIGEST}",),
-    own_command=True,
+    settings=("command", "extra_hosts", "read_only"),
 )
 SERVICE: dict[str, Any] = {
     "environment": {"SAME": "cost$$", "OTHER": "secret-after", "NEW": "1"},
     "volumes": ["/srv/storage:/app/storage"],
     "ports": ["10.0.0.1:8443:443"],
     "restart": "always",
+    "read_only": True,
 }
 
 
@@ -64,7 +65,7 @@ def test_what_will_be_otherwise_is_told_without_values() -> None:
         "ports_closed": ["5000", "127.0.0.1:5001"],
         "networks_left": ["corp"],
         "mounts_left": ["/etc/x"],
-        "command_dropped": True,
+        "settings_left": ["command", "extra_hosts"],
     }
     assert "secret" not in str(told)
 

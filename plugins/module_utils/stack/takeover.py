@@ -49,7 +49,7 @@ def changes(container: Inspected, service: Mapping[str, Any], image: Image, netw
 
     :param service: the service in the merged compose definition.
     """
-    kept = bool(image.digest) and any(digest.endswith(image.digest) for digest in container.digests)
+    kept = any(digest.endswith(image.digest) for digest in container.digests) if image.digest else image.id == container.image_id
     told = {
         "image": "" if kept else f"{container.image} becomes {image}",
         "restart": "" if container.restart == service["restart"] else f"{container.restart} becomes {service['restart']}",

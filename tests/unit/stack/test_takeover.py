@@ -70,6 +70,12 @@ def test_what_will_be_otherwise_is_told_without_values() -> None:
     assert "secret" not in str(told)
 
 
+def test_an_image_that_came_from_no_registry_is_the_same_by_its_id() -> None:
+    local = replace(FOREIGN, digests=())
+    assert "image" not in changes(local, SERVICE, replace(IMAGE, digest="", id="sha256:image"), "bi_default")
+    assert "image" in changes(local, SERVICE, replace(IMAGE, digest="", id="sha256:other"), "bi_default")
+
+
 def test_another_digest_is_another_image() -> None:
     told = changes(FOREIGN, SERVICE, replace(IMAGE, digest="sha256:other"), "bi_default")
     assert told["image"] == "quay.io/toucantoco/backend:latest-monthly becomes quay.io/toucantoco/backend:v101.1.0@sha256:other"

@@ -65,6 +65,8 @@ def test_versions_are_told_before_anything_is_known_of_the_stack(stack: VendorSt
 
 
 def test_half_a_stack_is_not_adopted(stack: VendorStack, content: dict[str, Any]) -> None:
+    extra = {**variables(), "toucan_host_docker_source": "distribution"}
+    stack.host.playbook(ADOPT, variables=extra).refused("adopt.yml leaves the Docker engine alone", "put it into the inventory")
     stack.host.shell("docker stop bi-backend-1")
     stack.host.playbook(ADOPT, variables=variables()).refused("Only half of the stack runs: container bi-backend-1 of backend is exited; start it")
     stack.host.shell("docker start bi-backend-1")

@@ -26,6 +26,8 @@ REDIS = "redis_password"
 NAMES = (ENCRYPTION, JWT, ADMIN, MONGODB, REDIS)
 # Variables of an adopted stack by kind of service; they may hold secrets, so they stand with them.
 ENVIRONMENT = "environment"
+# New and former values of a rotation that is under way: see package `rotation`.
+ROTATION = "rotation"
 # What values in the database, and tokens in users' browsers, were made with.
 _SHARED = (ENCRYPTION, JWT)
 _CLOSED = "0600, this user"
@@ -101,6 +103,7 @@ class SecretsEngine:
 
     def plan(self, observed: Mapping[str, str]) -> list[Step]:
         self._refuse_unknown_names()
+        self._refuse_unfinished_rotation(observed)
         self._refuse_other_values(observed)
         self._refuse_differing_hosts(observed)
         for name in self.needed:
@@ -145,6 +148,16 @@ class SecretsEngine:
         unknown = sorted(set(self.given) - set(NAMES))
         if unknown:
             raise Failure(f"`toucan_secrets` has no key {', '.join(unknown)}", f"use {', '.join(NAMES)}")
+
+    def _refuse_unfinished_rotation(self, observed: Mapping[str, Any]) -> None:
+        begun = ", ".join(sorted((observed.get(ROTATION) or {}).get("new") or {}))
+        if begun:
+            # Whether the database takes the new or the former password is for the rotation to find out.
+            raise Failure(
+                f"A rotation of {begun} was begun here and is not finished",
+                f"run `rotate.yml` with `toucan_rotate: [{begun}]`, which finishes it",
+                subject=self.path,
+            )
 
     def _refuse_other_values(self, observed: Mapping[str, str]) -> None:
         differing = sorted(name for name, value in self.given.items() if observed.get(name, value) != value)

@@ -29,6 +29,9 @@ EVERYDAY = {
     "/": "the root of any URL or file system",
     "INFO": "a log level of Python's",
     "version": "a key of many results",
+    "username": "a key of many options",
+    "password": "a key of many options",
+    "token": "a key of many results",
 }
 #: Numbers of the contract that mean something else wherever they stand alone; all others are beliefs.
 PLAIN_NUMBERS = {

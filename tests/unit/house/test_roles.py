@@ -33,6 +33,8 @@ SHARED = {
     "toucan_release",
     "toucan_remove_confirm",
     "toucan_remove_data",
+    "toucan_rotate",
+    "toucan_rotate_values",
     "toucan_secrets",
     "toucan_services",
 }

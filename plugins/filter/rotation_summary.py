@@ -92,7 +92,7 @@ def _inventory_lines(rotated: list[str], outdated: list[str]) -> list[str]:
     if outdated:
         lines.append(_line("Inventory", f"`toucan_secrets` gives {', '.join(outdated)}: put the new value there, or leave it out, else `site.yml` stops"))
     if ADMIN in rotated:
-        lines.append(_line("", f"where `toucan_api_username` is {DEFAULT_ADMIN}, `toucan_api_password` is the new {ADMIN}"))
+        lines.append(_line("" if outdated else "Inventory", f"where `toucan_api_username` is {DEFAULT_ADMIN}, `toucan_api_password` is the new {ADMIN}"))
     return lines
 
 

@@ -67,6 +67,25 @@ def give_user(address: str, port: int, by: tuple[str, str], username: str, passw
             ) from None
 
 
+def change_password(address: str, port: int, username: str, former: str, password: str) -> None:
+    """Give a user, who logs in with the former password, another one.
+
+    :raises NotReady: when the server does not answer.
+    :raises Failure: when it refuses.
+    """
+    with _connected(address, port, username, former) as client:
+        try:
+            client.admin.command("updateUser", username, pwd=password)
+        except OperationFailure as error:
+            # Its text may quote the command.
+            raise Failure(
+                f"MongoDB at {address} refuses to change the password of user {username}: error code {error.code}",
+                "see its log, and that the user may change its own password",
+                subject=address,
+                answer=f"error code {error.code}",
+            ) from None
+
+
 @contextlib.contextmanager
 def _connected(address: str, port: int, username: str, password: str) -> Iterator[MongoClient]:
     """A client of one server. :raises NotReady: when it does not answer; what it refuses is the caller's."""

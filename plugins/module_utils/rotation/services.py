@@ -21,7 +21,7 @@ from ..contract.stack import COMPOSE_FILE
 from ..core.errors import Failure
 from ..core.plan import Step
 from ..core.secrets import ADMIN, MONGODB, REDIS, ROTATION
-from ..mongo.connection import LoginRefused, NotReady, give_user, log_in
+from ..mongo.connection import LoginRefused, NotReady, change_password, log_in
 from .engine import Proof, Stage
 from .record import Kept
 from .request import RotationRequest
@@ -86,7 +86,10 @@ class MongodbChange(Stage):
     def apply(self, step: Step) -> None:
         kept = self._kept(MONGODB)
         user = env.MONGODB_STACK_USER
-        give_user(self.stack.address(kinds.MONGODB), kinds.MONGODB_PORT, (user, kept.current), user, kept.new)
+        try:
+            change_password(self.stack.address(kinds.MONGODB), kinds.MONGODB_PORT, user, kept.current, kept.new)
+        except NotReady as error:
+            raise _silent(kinds.MONGODB, error) from error
         if not self._takes(kept.new):
             raise Failure(f"MongoDB has changed the password of user {user}, and does not take the new one", "see its log, and run again", subject=user)
 
@@ -104,7 +107,7 @@ def mongodb_takes(address: str, password: str) -> bool:
     except LoginRefused:
         return False
     except NotReady as error:
-        raise Failure(f"The stack's MongoDB does not answer: {error}", "see its log, and run again", subject=address) from error
+        raise _silent(kinds.MONGODB, error) from error
     return True
 
 
@@ -116,8 +119,12 @@ def redis_takes(address: str, password: str) -> bool:
             connection.sendall(b"*2\r\n$4\r\nAUTH\r\n$%d\r\n%s\r\n" % (len(given), given))
             answer = connection.recv(256)
     except OSError as error:
-        raise Failure(f"The stack's Redis does not answer: {error}", "see its log, and run again", subject=address) from error
+        raise _silent(kinds.REDIS, error) from error
     return answer.startswith(b"+OK")
+
+
+def _silent(kind: str, error: Exception) -> Failure:
+    return Failure(f"The stack's {kinds.TITLES[kind]} does not answer: {error}", "see its log, and run again", subject=kind, answer=str(error))
 
 
 def admin_may_log_in(address: str, port: int, password: str) -> bool:

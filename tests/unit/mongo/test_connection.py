@@ -133,3 +133,17 @@ def test_a_server_that_makes_no_user_is_a_sentence_without_the_password() -> Non
 def test_users_of_a_server_that_does_not_answer_are_not_known() -> None:
     with socket.create_server((LOCALHOST, 0)) as listener, pytest.raises(NotReady):
         connection.may_manage_users(LOCALHOST, listener.getsockname()[1], "", "")
+
+
+def test_a_user_changes_its_own_password() -> None:
+    with server({"updateUser": {"ok": 1}}) as port:
+        connection.change_password(LOCALHOST, port, "", "", "next")
+
+
+def test_a_server_that_changes_no_password_is_a_sentence_without_it() -> None:
+    with (
+        server({"updateUser": error(13, "not for sesame")}) as port,
+        pytest.raises(Failure, match="refuses to change the password of .*: error code 13") as caught,
+    ):
+        connection.change_password(LOCALHOST, port, "", "", "sesame")
+    assert "sesame" not in f"{caught.value} {caught.value.facts()}"

@@ -186,9 +186,10 @@ from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.service
 from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.stack import COMPOSE_FILE
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors import Failure
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.lock import DEFAULT_TIMEOUT, HOST_LOCK
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.plan import Engine
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.secrets import DEFAULT_PATH
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.state import DEFAULT_PATH as STATE_PATH
-from ansible_collections.toucan.selfhosted.plugins.module_utils.rotation.engine import Completion, Preparation, Promotion, Stage, kept_facts
+from ansible_collections.toucan.selfhosted.plugins.module_utils.rotation.engine import Completion, Preparation, Promotion, kept_facts
 from ansible_collections.toucan.selfhosted.plugins.module_utils.rotation.record import Kept
 from ansible_collections.toucan.selfhosted.plugins.module_utils.rotation.registry import prove_pull
 from ansible_collections.toucan.selfhosted.plugins.module_utils.rotation.request import REGISTRY_VALUES, RotationRequest, refuse_unusable
@@ -238,7 +239,7 @@ def rotation_request(params: Mapping[str, Any], state: Mapping[str, Any]) -> Rot
     )
 
 
-def stage(params: Mapping[str, Any], state: Mapping[str, Any], request: RotationRequest, check_mode: bool) -> Stage:
+def stage(params: Mapping[str, Any], state: Mapping[str, Any], request: RotationRequest, check_mode: bool) -> Engine:
     """The engine of a step that changes something."""
     path, places = params["secrets_path"], settle(params, state)
     stack = RunningStack(DockerEngine, places.project, places.network, params["directory"])

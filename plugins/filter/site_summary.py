@@ -18,6 +18,10 @@ options:
     description: Result of M(toucan.selfhosted.toucan_stack).
     type: dict
     required: true
+  databases:
+    description: Result of M(toucan.selfhosted.toucan_stack) for databases that were brought up before the other hosts, empty where there are none.
+    type: dict
+    default: {}
   proxy:
     description: Result of M(toucan.selfhosted.toucan_proxy), empty where the host runs none.
     type: dict
@@ -63,6 +67,7 @@ _WIDTH = 12
 
 def site_summary(
     stack: Mapping[str, Any],
+    databases: Mapping[str, Any] | None = None,
     proxy: Mapping[str, Any] | None = None,
     frontend_url: str = "",
     backend_url: str = "",
@@ -81,7 +86,7 @@ def site_summary(
     if "backend" in images and stack.get("workers"):
         lines.append(_line("Workers", f"{stack['workers']['count']} ({stack['workers']['reason']})"))
     lines += _certificate_lines(proxy)
-    steps = [*(stack.get("plan") or []), *(proxy.get("plan") or [])]
+    steps = [step for result in (databases or {}, stack, proxy) for step in result.get("plan") or []]
     if stack or proxy:
         told = "; ".join(f"{step['action']} {step['object']}" for step in steps)
         lines.append(_line("Services", f"{'would change' if check_mode else 'changed'}: {told}" if told else "unchanged"))

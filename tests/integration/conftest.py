@@ -9,23 +9,6 @@ import pytest
 
 from labrun.hosts import Host, fresh_host, site_variables
 
-#: Files of tests that use the same hosts; each other file has hosts of its own, and may run beside all of these.
-SHARING = {
-    "test_ad_hoc": "host1",
-    "test_site": "host1",
-    "test_targets": "host1",
-    "test_proxy": "host3",
-    "test_browser": "host3",
-    "test_stack": "host4",
-    "test_life": "host4",
-}
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a host in one process, in their order."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(SHARING.get(item.path.stem, item.path.stem)))
-
 
 @pytest.fixture(scope="session")
 def deployed() -> Host:

@@ -17,6 +17,7 @@ GROUPS = {EDGE: ("toucan_proxy", "toucan_frontend"), FIRST: ("toucan_backend",),
 #: The names of the product belong to another host of the lab.
 ELSEWHERE = {"toucan_proxy_require_dns": False}
 STORAGE = "/srv/shared/toucan"
+SHARED = {**ELSEWHERE, "toucan_stack_storage_shared": True, "toucan_stack_storage_directory": STORAGE}
 
 
 @pytest.fixture(name="stack", scope="module")
@@ -55,12 +56,11 @@ def test_two_backends_without_shared_storage_are_refused(stack: Stack) -> None:
 
 
 def test_four_hosts_become_one_product(stack: Stack) -> None:
-    shared = {**ELSEWHERE, "toucan_stack_storage_shared": True, "toucan_stack_storage_directory": STORAGE}
     stack.host(FIRST).shell(f"mkdir -p {STORAGE}")
-    stack.site(**shared).succeeded()
+    stack.site(**SHARED).succeeded()
     assert json.loads(asked("/"))["status"] == "OK"
     assert asked("/tucana-version.txt", "app.lab.test").strip() == "v101.1.0"
-    assert stack.changes(stack.site(**shared).succeeded()) == dict.fromkeys(GROUPS, 0)
+    assert stack.changes(stack.site(**SHARED).succeeded()) == dict.fromkeys(GROUPS, 0)
     assert {name: sorted(stack.host(name).containers()) for name in GROUPS} == {
         EDGE: ["toucan-frontend-1", "toucan-proxy-caddy-1"],
         FIRST: ["toucan-backend-1"],
@@ -85,3 +85,36 @@ def test_ports_are_open_at_the_named_address_alone(stack: Stack) -> None:
     published = {name: stack.host(name).shell("docker ps --format '{{.Ports}}'").split() for name in (FIRST, DATA)}
     assert f"{Host(FIRST).address}:5000->80/tcp" in published[FIRST]
     assert [port for port in published[DATA] if "->" in port and not port.startswith(f"{Host(DATA).address}:")] == []
+
+
+def test_a_lost_secrets_file_is_put_back_from_the_other_hosts(stack: Stack) -> None:
+    kept, containers = stack.host(FIRST).shell("cat /etc/toucan/secrets.json"), stack.host(SECOND).containers()
+    stack.host(SECOND).shell("rm /etc/toucan/secrets.json")
+    run = stack.site("--diff", **SHARED).succeeded()
+    assert f"taken from {FIRST}" in run.text
+    assert json.loads(stack.host(SECOND).shell("cat /etc/toucan/secrets.json")) == json.loads(kept)
+    assert stack.host(SECOND).containers() == containers
+
+
+def test_secrets_that_differ_between_hosts_are_refused(stack: Stack) -> None:
+    host = stack.host(SECOND)
+    kept = host.shell("cp -p /etc/toucan/secrets.json /srv/kept.json; cat /etc/toucan/secrets.json")
+    other = {**json.loads(kept), "encryption_secret": "keep-this-one-to-yourself"}
+    host.shell("cat > /etc/toucan/secrets.json", stdin=json.dumps(other).encode())
+    run = stack.site(**SHARED).refused("encryption_secret of", "differs from that of", "put the one that the data was made with into /etc/toucan/secrets.json")
+    assert "keep-this-one-to-yourself" not in run.output
+    host.shell("mv /srv/kept.json /etc/toucan/secrets.json")
+
+
+def test_secrets_lost_on_all_hosts_are_not_made_anew(stack: Stack) -> None:
+    for name in (FIRST, SECOND, DATA):
+        stack.host(name).shell("mv /etc/toucan/secrets.json /srv/kept.json")
+    stack.site(**SHARED).refused("There is data", "encryption_secret", "give them in `toucan_secrets`, or restore /etc/toucan/secrets.json from a backup")
+    for name in (FIRST, SECOND, DATA):
+        stack.host(name).shell("mv /srv/kept.json /etc/toucan/secrets.json")
+    assert stack.changes(stack.site(**SHARED).succeeded()) == dict.fromkeys(GROUPS, 0)
+
+
+def test_a_run_limited_to_one_host_knows_the_others(stack: Stack) -> None:
+    stack.site("--limit", DATA, **SHARED).unchanged_on(DATA)
+    stack.site("--limit", SECOND, **SHARED).unchanged_on(SECOND)

@@ -90,7 +90,11 @@ class Run:
 
     def unchanged(self) -> Run:
         """This run, if it succeeded and changed nothing."""
-        assert self.succeeded().recap["changed"] == 0, self.output
+        return self.unchanged_on(self.host)
+
+    def unchanged_on(self, host: str) -> Run:
+        """This run, if it succeeded and changed nothing on that host."""
+        assert self.succeeded().recap_of(host)["changed"] == 0, self.output
         return self
 
     def refused(self, *words: str) -> Run:

@@ -15,6 +15,8 @@ from pathlib import Path
 TIMED_OUT = 124
 GRACE_SECONDS = 10.0
 
+_running: set[subprocess.Popen[bytes]] = set()
+
 
 def run(
     command: Sequence[str | Path],
@@ -44,15 +46,23 @@ def run(
             start_new_session=True,
         )
         code = -1
+        _running.add(process)
         try:
             code = process.wait(timeout=seconds)
         except subprocess.TimeoutExpired:
             output.write(f"\nStopped: it did not end within {seconds:.0f} s.\n".encode())
             code = TIMED_OUT
         finally:
+            _running.discard(process)
             if code in (-1, TIMED_OUT) or not keep_children:
                 end_group(process)
     return code
+
+
+def end_running() -> None:
+    """End what other threads run, because nobody waits for it any more."""
+    for process in list(_running):
+        end_group(process)
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:

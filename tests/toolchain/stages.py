@@ -10,13 +10,14 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import collection
 from .environments import CORE_2_16, CORE_2_21, GALAXY, LINT, MAIN, MANAGED, STANDINS, Environment, ensure, set_up_main
 from .places import CACHE, LOGS, ROOT
-from .processes import run
+from .processes import end_running, run
 from .report import Count, judge, read_junit
 from .sanity import run_sanity
 
@@ -27,6 +28,9 @@ LAB_UP_SECONDS = 1200.0
 LAB_DOWN_SECONDS = 180.0
 STANDINS_SECONDS = 600.0
 INTEGRATION_SECONDS = 3300.0
+
+#: Files of integration tests that use the same hosts, and so run one after another; each other file has hosts of its own.
+SHARING_HOSTS = (("test_site", "test_ad_hoc", "test_targets"), ("test_proxy", "test_browser"))
 
 LAB = ROOT / "tests" / "lab" / "lab.py"
 
@@ -146,13 +150,13 @@ def unit_without_ansible(log: Path) -> Count:
     return unit(MANAGED, [folder for folder in folders if folder.is_dir()], log)
 
 
-def pytest(environment: Environment, targets: Sequence[Path], log: Path, seconds: float, *options: str) -> Count:
+def pytest(environment: Environment, targets: Sequence[Path], log: Path, seconds: float) -> Count:
     """Run pytest over `targets` in an environment, with the checkout importable as the collection."""
     folder = ensure(environment)
     set_up_main()
     junit = log.with_suffix(".xml")
     junit.unlink(missing_ok=True)
-    command: list[str | Path] = [folder / "bin" / "python", "-m", "pytest", "-q", "--color=no", f"--junitxml={junit}", "-o", "junit_family=xunit2", *options, *targets]
+    command: list[str | Path] = [folder / "bin" / "python", "-m", "pytest", "-q", "--color=no", f"--junitxml={junit}", "-o", "junit_family=xunit2", *targets]
     variables = collection.settings(folder) | {
         "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
         "PYTHONPATH": str(CACHE),
@@ -225,6 +229,33 @@ def ansible_builder(log: Path) -> Count:
 # -- integration --------------------------------------------------------------------------------------------------------
 
 
+def integration_suites() -> list[list[Path]]:
+    """Return the files of integration tests that may run beside each other, the longest first."""
+    files = {path.stem: path for path in (ROOT / "tests" / "integration").glob("test_*.py")}
+    sharing = [[files.pop(name) for name in names] for names in SHARING_HOSTS]
+    return [*sharing, *([path] for path in sorted(files.values(), key=lambda path: -path.stat().st_size))]
+
+
+def side_by_side(suites: Sequence[Sequence[Path]], log: Path) -> Count:
+    """Run suites two at a time, because much of a playbook is waiting; their logs come into `log`, those with failures last."""
+    logs = [log.with_name(f"{log.stem}-{suite[0].stem}.log") for suite in suites]
+    for path in logs:
+        path.unlink(missing_ok=True)
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        try:
+            counts = list(pool.map(lambda suite, path: pytest(MAIN, suite, path, INTEGRATION_SECONDS), suites, logs))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            end_running()
+            raise
+    total = Count()
+    with log.open("ab") as whole:
+        for count, path in sorted(zip(counts, logs), key=lambda pair: pair[0].failed > 0):
+            total.add(count)
+            whole.write(path.read_bytes() if path.exists() else b"")
+    return total
+
+
 def integration(keep_lab: bool, log: Path) -> Count:
     """Start the lab, run the tests of its stand-ins and the integration tests, and leave nothing running unless `keep_lab` says so."""
     python = set_up_main() / "bin" / "python"
@@ -234,8 +265,7 @@ def integration(keep_lab: bool, log: Path) -> Count:
         if lab([python, LAB, "up", "--hosts", os.environ.get("HOSTS", "1")], seconds=LAB_UP_SECONDS) != 0:
             return Count(failed=1)
         count = pytest(STANDINS, [ROOT / "tests" / "lab" / "standins"], log, STANDINS_SECONDS)
-        # Two at a time: much of a playbook is waiting. `tests/integration/conftest.py` says which files share hosts.
-        count.add(pytest(MAIN, [ROOT / "tests" / "integration"], log, INTEGRATION_SECONDS, "-n", "2", "--dist", "loadgroup"))
+        count.add(side_by_side(integration_suites(), log))
     finally:
         down = 0 if keep_lab else lab([python, LAB, "down", "--engine"], seconds=LAB_DOWN_SECONDS)
     return judge(count, down)

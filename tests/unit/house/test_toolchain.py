@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -140,8 +141,8 @@ def lab_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     monkeypatch.setattr(stages, "LAB", lab)
     monkeypatch.setattr(stages, "set_up_main", lambda: Path(sys.executable).parents[1])
-    suites = {"standins": Count(passed=1), "integration": Count(passed=2)}
-    monkeypatch.setattr(stages, "pytest", lambda environment, targets, log, seconds, *options: suites[targets[0].name])
+    monkeypatch.setattr(stages, "integration_suites", lambda: [[Path("test_a.py"), Path("test_b.py")], [Path("test_c.py")]])
+    monkeypatch.setattr(stages, "pytest", lambda environment, targets, log, seconds: Count(passed=len(targets)))
     monkeypatch.delenv("HOSTS", raising=False)
     return calls
 
@@ -149,10 +150,10 @@ def lab_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("keep_lab", "failing", "calls", "count"),
     [
-        (False, None, ["up --hosts 1", "down --engine"], Count(passed=3)),
-        (True, None, ["up --hosts 1"], Count(passed=3)),
+        (False, None, ["up --hosts 1", "down --engine"], Count(passed=4)),
+        (True, None, ["up --hosts 1"], Count(passed=4)),
         (False, "up", ["up --hosts 1", "down --engine"], Count(failed=1)),
-        (False, "down", ["up --hosts 1", "down --engine"], Count(passed=3, failed=1)),
+        (False, "down", ["up --hosts 1", "down --engine"], Count(passed=4, failed=1)),
     ],
 )
 def test_the_lab_is_taken_down_whatever_happened(
@@ -162,6 +163,27 @@ def test_the_lab_is_taken_down_whatever_happened(
         (tmp_path / failing).touch()
     assert stages.integration(keep_lab, tmp_path / "log") == count
     assert lab_calls.read_text().splitlines() == calls
+
+
+def test_every_file_of_integration_tests_runs_once() -> None:
+    suites = stages.integration_suites()
+    run_files = sorted(path.name for suite in suites for path in suite)
+    assert run_files == sorted(path.name for path in (ROOT / "tests" / "integration").glob("test_*.py"))
+    assert len(suites) > 5
+
+
+def test_suites_run_side_by_side_and_failures_are_told_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    both = threading.Barrier(2, timeout=30)
+
+    def suite(environment: object, targets: list[Path], log: Path, seconds: float) -> Count:
+        both.wait()
+        log.write_text(f"log of {targets[0].stem}\n")
+        return Count(failed=1) if targets[0].stem == "test_a" else Count(passed=1)
+
+    monkeypatch.setattr(stages, "pytest", suite)
+    log = tmp_path / "integration.log"
+    assert stages.side_by_side([[Path("test_a.py")], [Path("test_b.py")]], log) == Count(passed=1, failed=1)
+    assert log.read_text() == "log of test_b\nlog of test_a\n"
 
 
 def test_the_lab_is_taken_down_after_an_exception(lab_calls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

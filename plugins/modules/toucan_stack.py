@@ -183,14 +183,39 @@ options:
     type: int
     default: 400
   mongodb_uri:
-    description: Connection string of a MongoDB outside the stack.
+    description:
+      - Connection string of a MongoDB outside the stack, of one server, of a replica set or of an SRV record.
+      - It is looked at from this host before anything changes, and from inside the backend afterwards. Nothing is written there.
     type: str
+  mongodb_username:
+    description: User of that MongoDB, in any characters. O(mongodb_uri) then holds no login.
+    type: str
+  mongodb_password:
+    description: Its password, in any characters.
+    type: str
+  mongodb_ca:
+    description:
+      - CA certificates in PEM form that sign the certificate of that MongoDB.
+      - They are mounted into the backend at O(mongodb_ca_path), and O(mongodb_uri) is completed by C(tls=true) and C(tlsCAFile).
+    type: str
+  mongodb_ca_file:
+    description: A file of this host with them.
+    type: path
+  mongodb_ca_path:
+    description: Where the backend finds them in its container.
+    type: str
+    default: /etc/ssl/myCA.crt
   mongodb_uri_variable:
     description: The backend's variable that takes O(mongodb_uri). Its real name is not public.
     type: str
     default: TOUCAN_MONGODB_URI
   redis_url:
-    description: URL of a Redis outside the stack.
+    description:
+      - URL of a Redis outside the stack, V(rediss://) for one with TLS. It is looked at from this host before anything changes.
+      - Its certificate has to hold on this host. Whom the backend trusts is a matter of its image.
+    type: str
+  redis_password:
+    description: Password of that Redis, in any characters. O(redis_url) then holds none.
     type: str
   redis_memory_mb:
     description: Memory limit of the stack's Redis, in MiB.
@@ -408,6 +433,13 @@ compose:
   description: Project, folder and network.
   returned: success, unless with O(options_only=true)
   type: dict
+mongodb:
+  description: The C(hosts) and C(version) of a MongoDB outside the stack. Empty where the stack's own is used, and on a host without a backend.
+  returned: success, unless with O(options_only=true)
+  type: dict
+  sample:
+    hosts: [mongodb.example.com:27017]
+    version: 7.0.14
 places:
   description: Where the data of this host's services is, C(storage) and C(database), each a folder or a Docker volume.
   returned: success, unless with O(options_only=true)
@@ -415,22 +447,25 @@ places:
 """
 
 import os
+from datetime import datetime, timezone
 from typing import Any, Optional
 
 from ansible_collections.toucan.selfhosted.plugins.module_utils.adoption.candidates import Choice
 from ansible_collections.toucan.selfhosted.plugins.module_utils.adoption.engine import AdoptEngine, AdoptRequest
 from ansible_collections.toucan.selfhosted.plugins.module_utils.containers.docker_engine import Credentials, DockerEngine
-from ansible_collections.toucan.selfhosted.plugins.module_utils.contract import environment, routes, services, workers
+from ansible_collections.toucan.selfhosted.plugins.module_utils.contract import databases, environment, routes, services, workers
 from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.releases import wanted_images
 from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.stack import StackOptions
 from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.topology import Peer
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors import Failure
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.files import read_bytes
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.folders import parse_owner
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.images import Image
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.lock import DEFAULT_TIMEOUT, HOST_LOCK
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.secrets import DEFAULT_PATH as SECRETS_PATH
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.secrets import ENVIRONMENT, read_environment
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.state import DEFAULT_PATH as STATE_PATH
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.x509 import HAS_CRYPTOGRAPHY, certificates_alone, check_ca_bundle
 from ansible_collections.toucan.selfhosted.plugins.module_utils.stack.engine import StackEngine
 from ansible_collections.toucan.selfhosted.plugins.module_utils.stack.places import settle
 from ansible_collections.toucan.selfhosted.plugins.module_utils.stack.request import StackRequest, refuse_unusable
@@ -485,8 +520,14 @@ def argument_spec() -> dict[str, Any]:
         gunicorn_workers=dict(type="int", default=0),
         worker_memory_mb=dict(type="int", default=workers.MEMORY_PER_WORKER_MB),
         mongodb_uri=dict(type="str", no_log=True),
+        mongodb_username=dict(type="str"),
+        mongodb_password=dict(type="str", no_log=True),
+        mongodb_ca=dict(type="str"),
+        mongodb_ca_file=dict(type="path"),
+        mongodb_ca_path=dict(type="str", default=databases.BACKEND_CA_FILE),
         mongodb_uri_variable=dict(type="str", default=environment.MONGODB_URI),
         redis_url=dict(type="str", no_log=True),
+        redis_password=dict(type="str", no_log=True),
         redis_memory_mb=dict(type="int", default=256),
         storage_directory=dict(type="str"),
         storage_owner=dict(type="str", default="{}:{}".format(*services.STORAGE_OWNER)),
@@ -546,14 +587,42 @@ def stack_options(params: dict[str, Any], state: dict[str, Any], brought: Option
         backend_secret_env=params["secret_env"],
         frontend_env=params["frontend_env"],
         mongodb_uri=params["mongodb_uri"] or "",
+        mongodb_username=params["mongodb_username"] or "",
+        mongodb_password=params["mongodb_password"] or "",
+        mongodb_ca=mongodb_ca(params),
+        mongodb_ca_path=params["mongodb_ca_path"],
         mongodb_uri_variable=params["mongodb_uri_variable"],
         redis_url=params["redis_url"] or "",
+        redis_password=params["redis_password"] or "",
         redis_memory_mb=params["redis_memory_mb"],
         address=params["address"] or "",
         published=tuple(params["published"]),
         ports={kind: port for kind, port in params["ports"].items() if port},
         peers={kind: tuple(Peer(item["host"], item["address"], int(item["port"])) for item in known) for kind, known in params["peers"].items()},
     )
+
+
+def mongodb_ca(params: dict[str, Any]) -> str:
+    """The CA certificates of a MongoDB outside the stack, empty for none. :raises Failure: when they are none."""
+    path = params["mongodb_ca_file"] or ""
+    content: Optional[bytes] = (params["mongodb_ca"] or "").encode()
+    if path:
+        content = read_bytes(path)
+        if content is None:
+            raise Failure(f"There is no file {path} on this host", "correct `toucan_mongodb_ca_file`", subject=path)
+    if not content:
+        return ""
+    named = f"`toucan_mongodb_ca_file` ({path})" if path else "`toucan_mongodb_ca_file`"
+    if HAS_CRYPTOGRAPHY:
+        check_ca_bundle(content, datetime.now(timezone.utc), named)
+    return certificates_alone(content, named).decode(errors="replace")
+
+
+def needed_libraries(params: dict[str, Any]) -> list[str]:
+    """What this run imports."""
+    ca = ["cryptography"] if params["mongodb_ca"] or params["mongodb_ca_file"] else []
+    record = ["dns"] if (params["mongodb_uri"] or "").startswith("mongodb+srv:") else []
+    return ["docker", "yaml", "pymongo", *ca, *record]
 
 
 def stack_images(params: dict[str, Any], state: dict[str, Any]) -> dict[str, Image]:
@@ -622,6 +691,7 @@ def stack_request(params: dict[str, Any], state: dict[str, Any], secrets: Option
         recorded_places=state.get("places", {}),
         recorded_project=state.get("compose", {}).get("project", ""),
         stopped=frozenset(state.get("stopped") or []),
+        host_ca_file=state.get("ca_file") or "",
         start_timeout=params["start_timeout"],
         adopted=adopted_of(state),
         secrets=secrets,
@@ -643,9 +713,9 @@ def refuse_adoption_in_earnest(check_mode: bool) -> None:
 
 
 def main() -> None:
-    module = ToucanModule(argument_spec=argument_spec(), supports_check_mode=True)
+    module = ToucanModule(argument_spec=argument_spec(), supports_check_mode=True, mutually_exclusive=[("mongodb_ca", "mongodb_ca_file")])
     options_only = module.params["options_only"]
-    has_libraries = not options_only and module.need_libraries(["docker", "yaml", "pymongo"])
+    has_libraries = not options_only and module.need_libraries(needed_libraries(module.params))
     state, secrets = module.state(), None
     try:
         if module.params["adopt"] and has_libraries:

@@ -184,6 +184,15 @@ class DockerEngine:
             code = self._client.api.exec_inspect(prepared["Id"])["ExitCode"]
         return code, output.decode(errors="replace")
 
+    def run_if_there(self, container: str, argv: Sequence[str]) -> tuple[int, str]:
+        """As :meth:`run`; 127, as a shell says it, and the engine's words where the container has no such program."""
+        try:
+            return self.run(container, argv)
+        except Failure as failure:
+            if _NO_PROGRAM.search(failure.answer):
+                return 127, failure.answer
+            raise
+
     def run_once(self, image: str, argv: Sequence[str], mounts: Mapping[str, str], user: str, capabilities: Sequence[str] = ()) -> tuple[int, str]:
         """Run a program in a throw-away container without network, with read-only mounts (host path to container path).
 

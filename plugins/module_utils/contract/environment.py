@@ -11,9 +11,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any, Optional
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from ..core.errors import Failure
+from .databases import MongodbUri, RedisServer
 from .services import BACKEND_BARE_PORT, BACKEND_PORT, COMPOSE_NAMES, MONGODB, MONGODB_PORT, REDIS, REDIS_PORT
 from .topology import Peer
 
@@ -121,42 +122,33 @@ def _encode_of(name: str, value: Any) -> str:
     return INNER_NGINX_OFF if name == INNER_NGINX and value is False else encode(value)
 
 
-def redis_environment(url: Optional[str], password: str, elsewhere: Optional[Peer] = None) -> dict[str, str]:
-    """Variables for a Redis: the stack's own, or the one a ``redis://`` or ``rediss://`` URL names.
+def redis_environment(outside: Optional[RedisServer], password: str, elsewhere: Optional[Peer] = None) -> dict[str, str]:
+    """Variables for a Redis: the stack's own, or the one outside it.
 
+    :param password: of the stack's own.
     :param elsewhere: the stack's own, where it runs on another host.
-    :raises Failure: when the URL has another scheme or no host.
     """
-    if not url:
+    if not outside:
         address, its_port = (elsewhere.address, elsewhere.port) if elsewhere else (COMPOSE_NAMES[REDIS], REDIS_PORT)
         return {REDIS_HOST: address, REDIS_PORT_NAME: str(its_port), REDIS_PASSWORD: password}
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port or REDIS_PORT
-    except ValueError:  # its text quotes the URL, which may hold a password
-        host = None
-    if not host or parts.scheme not in ("redis", "rediss"):
-        raise Failure("`toucan_redis_url` is no Redis URL", "write `redis://[:PASSWORD@]HOST[:PORT]`, or `rediss://` for TLS")
     environment = {
-        REDIS_HOST: host,
-        REDIS_PORT_NAME: str(port),
-        REDIS_SSL: BOOLEAN_TRUE if parts.scheme == "rediss" else BOOLEAN_FALSE,
+        REDIS_HOST: outside.host,
+        REDIS_PORT_NAME: str(outside.port),
+        REDIS_SSL: BOOLEAN_TRUE if outside.tls else BOOLEAN_FALSE,
     }
-    if parts.password:
-        environment[REDIS_PASSWORD] = unquote(parts.password)
+    if outside.password:
+        environment[REDIS_PASSWORD] = outside.password
     return environment
 
 
-def mongodb_environment(uri: Optional[str], uri_variable: str, password: str, elsewhere: Optional[Peer] = None) -> dict[str, str]:
-    """Variables for a MongoDB: the stack's own, or the one a connection string names.
+def mongodb_environment(outside: Optional[MongodbUri], uri_variable: str, password: str, elsewhere: Optional[Peer] = None) -> dict[str, str]:
+    """Variables for a MongoDB: the stack's own, or the one outside it, in ``uri_variable``.
 
+    :param password: of the stack's own.
     :param elsewhere: the stack's own, where it runs on another host.
-    :raises Failure: when it is no connection string.
     """
-    if uri:
-        if not uri.startswith(("mongodb://", "mongodb+srv://")):
-            raise Failure("`toucan_mongodb_uri` is no connection string", "write `mongodb://USER:PASSWORD@HOST[:PORT]/?OPTIONS`, or `mongodb+srv://`")
-        return {uri_variable: uri}
+    if outside:
+        return {uri_variable: str(outside)}
     host, port = (elsewhere.address, elsewhere.port) if elsewhere else (COMPOSE_NAMES[MONGODB], MONGODB_PORT)
     return {
         MONGODB_HOST: host,

@@ -18,15 +18,16 @@ from typing import Any, Optional
 from ..core import secrets as names
 from ..core.errors import Failure
 from ..core.images import parse_image
+from . import databases, topology
 from . import environment as env
 from . import services as kinds
-from . import topology
 from .workers import Workers
 
 COMPOSE_FILE = "compose.yaml"  # [OURS]
 SECRETS_FILE = "compose.override.yaml"  # [OURS]
 REDIS_CONFIG = "redis/redis.conf"  # [OURS]
 MONGODB_PASSWORD = "mongodb/password"  # [OURS]
+MONGODB_CA = "backend/mongodb-ca.crt"  # [OURS]
 _REDIS_MOUNT = "/usr/local/etc/redis"  # where the image's documentation puts a configuration [IMAGE]
 _REDIS_SERVER = "redis-server"  # [IMAGE]
 _MONGODB_MOUNT = "/run/toucan"  # [OURS]
@@ -45,6 +46,8 @@ class StackOptions:
     :param instance_name: empty for what an adopted stack has, else the usual; ``log_level`` likewise.
     :param adopted: variables by kind that an adopted stack brought along, which all others win over; ``None`` for a stack that was not adopted.
     :param mounts: further mounts by kind, as ``SOURCE:TARGET[:ro]``.
+    :param mongodb_uri: of a MongoDB outside the stack, whose login and CA (PEM) may stand beside it; ``redis_url`` likewise.
+    :param mongodb_ca_path: where the backend finds the CA in its container.
     """
 
     project: str
@@ -69,8 +72,13 @@ class StackOptions:
     ports: Mapping[str, int] = field(default_factory=dict)
     peers: Mapping[str, tuple[topology.Peer, ...]] = field(default_factory=dict)
     mongodb_uri: str = ""
+    mongodb_username: str = ""
+    mongodb_password: str = ""
+    mongodb_ca: str = ""
+    mongodb_ca_path: str = databases.BACKEND_CA_FILE
     mongodb_uri_variable: str = env.MONGODB_URI
     redis_url: str = ""
+    redis_password: str = ""
     redis_memory_mb: int = 256
     adopted: Optional[Mapping[str, Mapping[str, str]]] = None
     mounts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -86,6 +94,7 @@ class MountedFile:
     content: str
     owner: tuple[int, int]
     kind: str
+    mode: int = 0o400
 
 
 @dataclass(frozen=True)
@@ -120,6 +129,36 @@ def refuse_incomplete(options: StackOptions) -> None:
         raise Failure("This host runs a backend but no MongoDB", "add a host to group `toucan_mongodb`, or set `toucan_mongodb_uri`")
     if not options.redis_url and kinds.REDIS not in options.services and not database_elsewhere(options, kinds.REDIS):
         raise Failure("This host runs a backend but no Redis", "add a host to group `toucan_redis`, or set `toucan_redis_url`")
+    _refuse_loose_database_options(options)
+
+
+def _refuse_loose_database_options(options: StackOptions) -> None:
+    """:raises Failure: when there is a login or a CA for a database outside the stack, and no such database: the stack's own would be used instead."""
+    loose = {
+        "toucan_mongodb_username": (options.mongodb_username, options.mongodb_uri, "toucan_mongodb_uri"),
+        "toucan_mongodb_password": (options.mongodb_password, options.mongodb_uri, "toucan_mongodb_uri"),
+        "toucan_mongodb_ca_file": (options.mongodb_ca, options.mongodb_uri, "toucan_mongodb_uri"),
+        "toucan_redis_password": (options.redis_password, options.redis_url, "toucan_redis_url"),
+    }
+    for option, (value, address, missing) in loose.items():
+        if value and not address:
+            raise Failure(f"`{option}` is set, and `{missing}` is not", f"set `{missing}`; passwords of the stack's own databases stand in `toucan_secrets`")
+
+
+def mongodb_outside(options: StackOptions) -> Optional[databases.MongodbUri]:
+    """The connection string that the backend gets for a MongoDB outside the stack; None where the stack's own is used.
+
+    :raises Failure: when it cannot work.
+    """
+    if not options.mongodb_uri:
+        return None
+    given = databases.ExternalMongodb(options.mongodb_uri, options.mongodb_username, options.mongodb_password, options.mongodb_ca, options.mongodb_ca_path)
+    return given.settled()
+
+
+def redis_outside(options: StackOptions) -> Optional[databases.RedisServer]:
+    """A Redis outside the stack; None where the stack's own is used. :raises Failure: when it cannot work."""
+    return databases.parse_redis_url(options.redis_url, options.redis_password) if options.redis_url else None
 
 
 def database_elsewhere(options: StackOptions, kind: str) -> Optional[topology.Peer]:
@@ -225,12 +264,23 @@ def _backend(options: StackOptions, workers: Workers) -> dict[str, Any]:
     here = [kinds.COMPOSE_NAMES[kind] for kind in (kinds.MONGODB, kinds.REDIS) if kind in options.services]
     service: dict[str, Any] = {
         "environment": _backend_environment(options, workers),
-        "volumes": [f"{options.storage}:{kinds.BACKEND_STORAGE}", *options.mounts.get(kinds.BACKEND, ())],
+        "volumes": [f"{options.storage}:{kinds.BACKEND_STORAGE}", *_ca_mount(options), *_further_mounts(options)],
         "stop_grace_period": "60s",
     }
     if here:
         service["depends_on"] = here
     return service
+
+
+def _ca_mount(options: StackOptions) -> list[str]:
+    """The file alone, since its folder in the container holds more; the container is made anew when it changes."""
+    return [f"{options.directory}/{MONGODB_CA}:{options.mongodb_ca_path}:ro"] if options.mongodb_ca else []
+
+
+def _further_mounts(options: StackOptions) -> list[str]:
+    """Those of an adopted backend, but for a CA that is given now and stands at the same place."""
+    taken = [options.mongodb_ca_path] if options.mongodb_ca else []
+    return [mount for mount in options.mounts.get(kinds.BACKEND, ()) if mount.split(":")[1] not in taken]
 
 
 def _backend_environment(options: StackOptions, workers: Workers) -> dict[str, str]:
@@ -270,8 +320,8 @@ def _secret_environment(options: StackOptions, secrets: Mapping[str, str], worke
         env.ENCRYPTION_SECRET: secrets[names.ENCRYPTION],
         env.JWT_SECRET: secrets[names.JWT],
         env.ADMIN_PASSWORD: secrets[names.ADMIN],
-        **env.mongodb_environment(options.mongodb_uri, options.mongodb_uri_variable, secrets[names.MONGODB], database_elsewhere(options, kinds.MONGODB)),
-        **env.redis_environment(options.redis_url, secrets[names.REDIS], database_elsewhere(options, kinds.REDIS)),
+        **env.mongodb_environment(mongodb_outside(options), options.mongodb_uri_variable, secrets[names.MONGODB], database_elsewhere(options, kinds.MONGODB)),
+        **env.redis_environment(redis_outside(options), secrets[names.REDIS], database_elsewhere(options, kinds.REDIS)),
         **env.mail_environment(options.mail),
     }
     kept = {name: value for name, value in derived.items() if name not in options.backend_env}
@@ -305,6 +355,9 @@ def _redis(options: StackOptions, workers: Workers) -> dict[str, Any]:
 
 def _files(options: StackOptions, secrets: Mapping[str, str]) -> tuple[MountedFile, ...]:
     files = []
+    if kinds.BACKEND in options.services and options.mongodb_ca:
+        # Users that the vendor's image has and this collection does not know read it.
+        files.append(MountedFile(MONGODB_CA, options.mongodb_ca, (0, 0), kinds.BACKEND, mode=0o644))
     if kinds.MONGODB in options.services:
         files.append(MountedFile(MONGODB_PASSWORD, secrets[names.MONGODB], kinds.MONGODB_OWNER, kinds.MONGODB))
     if kinds.REDIS in options.services:

@@ -27,13 +27,12 @@ from ..core.images import Image
 from ..core.plan import Step
 from ..core.secrets import ENCRYPTION, MONGODB, NAMES, read_secrets
 from ..core.versions import parse_version
+from .external import ExternalDatabases, examine_databases, external_secrets, verify_from_inside
 from .planner import Desired, Observed, deployed_images, keep_digests, plan_stack, refuse_version_change
 from .request import StackRequest, refuse_unusable
 from .takeover import still_foreign
 from .users import lacks_user, make_user
 from .verification import answered_versions, wait_for_peer, watch, ways_in
-
-_FILE_MODE = 0o400
 
 
 class StackEngine:
@@ -51,13 +50,15 @@ class StackEngine:
         self._check_mode = check_mode
         self._has_engine = has_engine
         self._secrets: Mapping[str, str] = {}
+        self._external = ExternalDatabases()
         self._desired: Desired
 
     def secret_values(self) -> list[str]:
         """What must not be seen in anything that a container or Docker says."""
         options = self.request.options
         brought = [value for variables in (options.adopted or {}).values() for value in variables.values()]
-        return [*(value for value in self._secrets.values() if isinstance(value, str)), *env.variables(options.backend_secret_env).values(), *brought]
+        own = [value for value in self._secrets.values() if isinstance(value, str)]
+        return [*own, *env.variables(options.backend_secret_env).values(), *external_secrets(options), *brought]
 
     @functools.cached_property
     def docker(self) -> DockerEngine:
@@ -76,6 +77,8 @@ class StackEngine:
         without_user = self._lacks_user(foreign.get(kinds.MONGODB))
         if kinds.MONGODB not in foreign:
             self._refuse_wrong_password(containers)
+        if not self.request.only:
+            self._external = examine_databases(self.request.options, self.request.host_ca_file)
         return Observed(
             foreign=foreign,
             without_user=without_user,
@@ -223,7 +226,7 @@ class StackEngine:
             write_atomic(self._path(path), to_yaml(definition.secret), mode=0o600)
         else:
             item = next(item for item in definition.files if item.path == path)
-            write_atomic(self._path(path), item.content.encode(), mode=_FILE_MODE, owner=item.owner)
+            write_atomic(self._path(path), item.content.encode(), mode=item.mode, owner=item.owner)
 
     def _remove(self, service: str) -> None:
         for container in self.docker.containers(self.project.name):
@@ -278,6 +281,8 @@ class StackEngine:
             "versions": {},
             "stopped": sorted(self.request.stopped - set(self.request.options.services)),
             "fingerprints": self._fingerprints(),
+            "mongodb": self._external.mongodb,
+            "warnings": list(self._external.remarks),
         }
         if not applied:
             return result
@@ -285,6 +290,7 @@ class StackEngine:
         if self.request.only:
             return result
         containers = self.docker.containers(self.project.name)
+        result["warnings"].extend(verify_from_inside(self.docker, containers, self.request.options))
         result["versions"] = answered_versions(self.request, containers)
         for kind, version in result["versions"].items():
             result["images"][kind]["version"] = version
@@ -293,7 +299,7 @@ class StackEngine:
             result["login"]["providers"] = ways_in(self.request, containers)
         except Failure as failure:
             # Good to know, but nothing that a healthy stack should be refused for.
-            result["warnings"] = [str(failure)]
+            result["warnings"].append(str(failure))
         return result
 
     def _fingerprints(self) -> dict[str, Any]:

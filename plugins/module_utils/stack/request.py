@@ -35,6 +35,7 @@ class StackRequest:
     :param adopted: what is known of a stack that somebody else started; ``secrets`` stands in for those in ``secrets_path`` where a plan is made
         before they are written.
     :param fingerprints: of secrets, as the state file has them.
+    :param host_ca_file: CA certificates that this host trusts beside the system's usual ones; empty for none.
     :param status_shape: JMESPath over the backend's root answer, as ``version_shape``.
     """
 
@@ -55,6 +56,7 @@ class StackRequest:
     adopted: Adopted = field(default_factory=Adopted)
     secrets: Optional[Mapping[str, Any]] = None
     only: tuple[str, ...] = ()
+    host_ca_file: str = ""
     backends: tuple[str, ...] = ()
     storage_shared: bool = False
     fingerprints: Mapping[str, Any] = field(default_factory=dict)

@@ -29,7 +29,7 @@ try:
 except ImportError:
     MongoClient = None
 
-_TIMEOUT_MS = 5000
+_TIMEOUT_S = 5.0
 _LOGIN_REFUSED = (18, 8000)  # of MongoDB, and of Atlas
 _NOT_AUTHORISED = 13
 _SECRET_OPTIONS = ("authMechanismProperties", "proxyPassword", "tlsCertificateKeyFilePassword")
@@ -85,7 +85,8 @@ def without_secrets(text: str, uri: MongodbUri) -> str:
 
 
 def _client(uri: MongodbUri) -> Any:
-    return MongoClient(str(uri), serverSelectionTimeoutMS=_TIMEOUT_MS, connectTimeoutMS=_TIMEOUT_MS, socketTimeoutMS=_TIMEOUT_MS, appname="toucan.selfhosted")
+    patience = int(_TIMEOUT_S * 1000)
+    return MongoClient(str(uri), serverSelectionTimeoutMS=patience, connectTimeoutMS=patience, socketTimeoutMS=patience, appname="toucan.selfhosted")
 
 
 @contextlib.contextmanager
@@ -233,7 +234,7 @@ def _speaks_tls(host: str, port: int) -> bool:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     try:
-        with socket.create_connection((host, port), timeout=_TIMEOUT_MS / 1000) as plain, context.wrap_socket(plain, server_hostname=host):
+        with socket.create_connection((host, port), timeout=_TIMEOUT_S) as plain, context.wrap_socket(plain, server_hostname=host):
             return True
     except OSError:
         return False

@@ -28,7 +28,7 @@ try:
 except ImportError:
     sys.exit(3)
 try:
-    client = pymongo.MongoClient(os.environ[sys.argv[1]], serverSelectionTimeoutMS=5000)
+    client = pymongo.MongoClient(os.environ[sys.argv[1]], serverSelectionTimeoutMS=10000)
     client.admin.command("listDatabases", nameOnly=True)
     told = {"version": client.server_info()["version"]}
 except Exception as error:

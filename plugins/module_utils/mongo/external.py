@@ -219,7 +219,7 @@ def _sentence(where: str, address: tuple[str, Any], uri: MongodbUri, has_ca: boo
 
 
 def _certificate_sentence(where: str, has_ca: bool, answer: str) -> tuple[str, str]:
-    told = answer.partition(_BAD_CERTIFICATE)[2].strip("] ") or answer
+    told = answer.rpartition("certificate verify failed: ")[2]
     if "ostname mismatch" in told or "IP address mismatch" in told:
         return f"The certificate of MongoDB at {where} is of another name: {told}", "write that name into `toucan_mongodb_uri`, or have it certified anew"
     if "expired" in told or "not yet valid" in told:

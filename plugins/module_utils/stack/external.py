@@ -160,9 +160,11 @@ def _run_inside(docker: DockerEngine, backend: Container, variable: str) -> Opti
 
 def _told(output: str, variable: str) -> dict[str, Any]:
     """The last line, which a driver's warnings may stand before."""
+    lines = output.strip().splitlines()
     try:
-        return dict(json.loads(output.strip().splitlines()[-1]))
-    except (ValueError, IndexError):
-        raise Failure(
-            f"The look from inside the backend at the MongoDB in {variable} ended without a result", "see the backend's log", subject=variable
-        ) from None
+        told = json.loads(lines[-1]) if lines else None
+    except ValueError:
+        told = None
+    if not isinstance(told, dict):
+        raise Failure(f"The look from inside the backend at the MongoDB in {variable} ended without a result", "see the backend's log", subject=variable)
+    return told

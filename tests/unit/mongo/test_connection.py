@@ -6,66 +6,15 @@
 from __future__ import annotations
 
 import socket
-import struct
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from typing import Any, Callable, ContextManager
 
-import bson
 import pytest
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors import Failure
 from ansible_collections.toucan.selfhosted.plugins.module_utils.mongo import connection
 from ansible_collections.toucan.selfhosted.plugins.module_utils.mongo.connection import LoginRefused, NotReady, log_in
 
+Serve = Callable[..., ContextManager[int]]
 LOCALHOST = "127.0.0.1"
-HELLO = {
-    "ok": 1,
-    "isWritablePrimary": True,
-    "helloOk": True,
-    "minWireVersion": 0,
-    "maxWireVersion": 21,
-    "maxBsonObjectSize": 1 << 24,
-    "maxMessageSizeBytes": 48000000,
-    "maxWriteBatchSize": 100000,
-    "saslSupportedMechs": ["SCRAM-SHA-256"],
-}
-
-
-@contextmanager
-def server(answers: Mapping[str, Any]) -> Iterator[int]:
-    """A server of MongoDB's wire protocol that knows its greeting and the commands of `answers`; the port it listens on."""
-    with socket.create_server((LOCALHOST, 0)) as listener:
-
-        def serve(peer: socket.socket) -> None:
-            with peer, peer.makefile("rb") as stream:
-                while True:
-                    head = stream.read(16)
-                    if len(head) < 16:
-                        return
-                    size, request, dummy, opcode = struct.unpack("<iiii", head)
-                    body = stream.read(size - 16)
-                    # OP_MSG has a section of one document after its flags, OP_QUERY one after the collection's name.
-                    start = 5 if opcode == 2013 else body.index(b"\0", 4) + 9
-                    command = next(iter(bson.decode(body[start : start + struct.unpack_from("<i", body, start)[0]])))
-                    answer = bson.encode(answers.get(command, HELLO))
-                    if opcode == 2013:
-                        reply, kind = struct.pack("<iB", 0, 0) + answer, 2013
-                    else:
-                        reply, kind = struct.pack("<iqii", 8, 0, 0, 1) + answer, 1
-                    peer.sendall(struct.pack("<iiii", 16 + len(reply), 0, request, kind) + reply)
-
-        def accept() -> None:
-            while True:
-                try:
-                    peer, dummy = listener.accept()
-                except OSError:
-                    return
-                threading.Thread(target=serve, args=(peer,), daemon=True).start()
-
-        threading.Thread(target=accept, daemon=True).start()
-        yield listener.getsockname()[1]
-        listener.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.fixture(autouse=True)
@@ -89,7 +38,7 @@ def test_a_server_that_keeps_silent_is_not_ready() -> None:
         log_in(LOCALHOST, listener.getsockname()[1], "app", "sesame")
 
 
-def test_a_user_that_is_refused_is_told_apart() -> None:
+def test_a_user_that_is_refused_is_told_apart(server: Serve) -> None:
     with server({"saslStart": error(18, "Authentication failed.")}) as port, pytest.raises(LoginRefused) as caught:
         log_in(LOCALHOST, port, "app", "sesame")
     assert "18" in str(caught.value)
@@ -97,7 +46,7 @@ def test_a_user_that_is_refused_is_told_apart() -> None:
 
 
 @pytest.mark.parametrize("code", [8, 11600], ids=["unknown error", "interrupted at shutdown"])
-def test_a_server_that_cannot_judge_yet_is_not_ready(code: int) -> None:
+def test_a_server_that_cannot_judge_yet_is_not_ready(server: Serve, code: int) -> None:
     with server({"saslStart": error(code, "not now")}) as port, pytest.raises(NotReady, match="not now"):
         log_in(LOCALHOST, port, "app", "sesame")
 
@@ -112,18 +61,18 @@ def test_a_missing_library_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize(("answer", "expected"), [({"ok": 1, "users": []}, True), (error(13, "not authorized"), False)])
-def test_who_may_see_users_may_make_them(answer: dict[str, Any], expected: bool) -> None:
+def test_who_may_see_users_may_make_them(server: Serve, answer: dict[str, Any], expected: bool) -> None:
     with server({"usersInfo": answer}) as port:
         assert connection.may_manage_users(LOCALHOST, port, "", "") is expected
 
 
 @pytest.mark.parametrize(("users", "command"), [([], "createUser"), ([{"user": "app"}], "updateUser")])
-def test_a_user_is_made_or_gets_the_password(users: list[dict[str, Any]], command: str) -> None:
+def test_a_user_is_made_or_gets_the_password(server: Serve, users: list[dict[str, Any]], command: str) -> None:
     with server({"usersInfo": {"ok": 1, "users": users}, command: {"ok": 1}, "createUser" if users else "updateUser": error(1, "wrong command")}) as port:
         connection.give_user(LOCALHOST, port, ("", ""), "app", "sesame")
 
 
-def test_a_server_that_makes_no_user_is_a_sentence_without_the_password() -> None:
+def test_a_server_that_makes_no_user_is_a_sentence_without_the_password(server: Serve) -> None:
     refused = {"usersInfo": {"ok": 1}, "createUser": error(13, "not for sesame")}
     with server(refused) as port, pytest.raises(Failure, match="refuses to make user app: error code 13") as caught:
         connection.give_user(LOCALHOST, port, ("", ""), "app", "sesame")

@@ -1,0 +1,78 @@
+# Copyright: (c) 2026, toucan.selfhosted contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A server of MongoDB's wire protocol, with and without TLS."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Callable, ContextManager, Optional
+
+import bson
+import pytest
+
+LOCALHOST = "127.0.0.1"
+HELLO = {
+    "ok": 1,
+    "isWritablePrimary": True,
+    "helloOk": True,
+    "minWireVersion": 0,
+    "maxWireVersion": 21,
+    "maxBsonObjectSize": 1 << 24,
+    "maxMessageSizeBytes": 48000000,
+    "maxWriteBatchSize": 100000,
+    "saslSupportedMechs": ["SCRAM-SHA-256"],
+}
+
+
+@contextmanager
+def server(answers: Mapping[str, Any], context: Optional[ssl.SSLContext] = None) -> Iterator[int]:
+    """A server that knows its greeting and the commands of `answers`; the port it listens on. It speaks TLS where there is a `context`."""
+    with socket.create_server((LOCALHOST, 0)) as listener:
+
+        def serve(plain: socket.socket) -> None:
+            # A client that refuses the certificate, or speaks no TLS, hangs up.
+            with plain, contextlib.suppress(OSError):
+                with context.wrap_socket(plain, server_side=True) if context else plain as peer:
+                    talk(peer)
+
+        def talk(peer: socket.socket) -> None:
+            with peer.makefile("rb") as stream:
+                while True:
+                    head = stream.read(16)
+                    if len(head) < 16:
+                        return
+                    size, request, dummy, opcode = struct.unpack("<iiii", head)
+                    body = stream.read(size - 16)
+                    # OP_MSG has a section of one document after its flags, OP_QUERY one after the collection's name.
+                    start = 5 if opcode == 2013 else body.index(b"\0", 4) + 9
+                    command = next(iter(bson.decode(body[start : start + struct.unpack_from("<i", body, start)[0]])))
+                    answer = bson.encode(answers.get(command, HELLO))
+                    if opcode == 2013:
+                        reply, kind = struct.pack("<iB", 0, 0) + answer, 2013
+                    else:
+                        reply, kind = struct.pack("<iqii", 8, 0, 0, 1) + answer, 1
+                    peer.sendall(struct.pack("<iiii", 16 + len(reply), 0, request, kind) + reply)
+
+        def accept() -> None:
+            while True:
+                try:
+                    peer, dummy = listener.accept()
+                except OSError:
+                    return
+                threading.Thread(target=serve, args=(peer,), daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture(name="server")
+def _server() -> Callable[..., ContextManager[int]]:
+    return server

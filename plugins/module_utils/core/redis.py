@@ -9,7 +9,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Iterator, Sequence
-from typing import IO, Optional
+from typing import Any, Optional
 
 TIMEOUT_S = 5.0
 
@@ -33,7 +33,8 @@ def log_in(host: str, port: int, password: str, context: Optional[ssl.SSLContext
 
 
 @contextlib.contextmanager
-def _connected(host: str, port: int, context: Optional[ssl.SSLContext]) -> Iterator[IO[bytes]]:
+def _connected(host: str, port: int, context: Optional[ssl.SSLContext]) -> Iterator[Any]:
+    """A stream of bytes to and from the server."""
     with socket.create_connection((host, port), timeout=TIMEOUT_S) as plain:
         if context is None:
             with plain.makefile("rwb") as stream:
@@ -43,8 +44,12 @@ def _connected(host: str, port: int, context: Optional[ssl.SSLContext]) -> Itera
             yield stream
 
 
-def _ask(stream: IO[bytes], words: Sequence[str]) -> None:
-    """:raises RedisRefusal: unless the answer is a simple string."""
+def _ask(stream: Any, words: Sequence[str]) -> None:
+    """Give one command.
+
+    :param stream: of bytes, to read and to write.
+    :raises RedisRefusal: unless the answer is a simple string.
+    """
     encoded = [word.encode() for word in words]
     stream.write(b"*%d\r\n" % len(encoded) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in encoded))
     stream.flush()

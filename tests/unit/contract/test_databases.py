@@ -129,7 +129,7 @@ def test_no_login_is_read_otherwise_than_by_the_driver(password: str) -> None:
         return
     theirs = parse_uri(uri)
     assert (ours.user, ours.password or None) == (theirs["username"], theirs["password"] or None)
-    assert [("db.test", 27017)] == theirs["nodelist"]
+    assert theirs["nodelist"] == [("db.test", 27017)]
     assert ours.hosts == ("db.test",)
 
 

@@ -11,8 +11,8 @@ import ssl
 import struct
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, Callable, ContextManager, Optional
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Callable, Optional
 
 import bson
 import pytest
@@ -38,9 +38,8 @@ def server(answers: Mapping[str, Any], context: Optional[ssl.SSLContext] = None)
 
         def serve(plain: socket.socket) -> None:
             # A client that refuses the certificate, or speaks no TLS, hangs up.
-            with plain, contextlib.suppress(OSError):
-                with context.wrap_socket(plain, server_side=True) if context else plain as peer:
-                    talk(peer)
+            with plain, contextlib.suppress(OSError), context.wrap_socket(plain, server_side=True) if context else plain as peer:
+                talk(peer)
 
         def talk(peer: socket.socket) -> None:
             with peer.makefile("rb") as stream:
@@ -74,5 +73,5 @@ def server(answers: Mapping[str, Any], context: Optional[ssl.SSLContext] = None)
 
 
 @pytest.fixture(name="server")
-def _server() -> Callable[..., ContextManager[int]]:
+def _server() -> Callable[..., AbstractContextManager[int]]:
     return server

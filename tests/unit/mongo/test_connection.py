@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 import socket
-from typing import Any, Callable, ContextManager
+from contextlib import AbstractContextManager
+from typing import Any, Callable
 
 import pytest
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors import Failure
 from ansible_collections.toucan.selfhosted.plugins.module_utils.mongo import connection
 from ansible_collections.toucan.selfhosted.plugins.module_utils.mongo.connection import LoginRefused, NotReady, log_in
 
-Serve = Callable[..., ContextManager[int]]
+Serve = Callable[..., AbstractContextManager[int]]
 LOCALHOST = "127.0.0.1"
 
 

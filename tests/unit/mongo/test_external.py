@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import socket
 import threading
-from typing import Any, Callable, ContextManager
+from contextlib import AbstractContextManager
+from typing import Any, Callable
 
 import pytest
 from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.databases import ExternalMongodb, MongodbUri, parse_mongodb_uri
@@ -15,7 +16,7 @@ from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors impo
 from ansible_collections.toucan.selfhosted.plugins.module_utils.mongo import external
 from ansible_collections.toucan.selfhosted.plugins.module_utils.mongo.external import MongodbFacts, examine, without_secrets
 
-Serve = Callable[..., ContextManager[int]]
+Serve = Callable[..., AbstractContextManager[int]]
 LOCALHOST = "127.0.0.1"
 #: A login that a server can answer at once.
 PLAIN = "authMechanism=PLAIN&authSource=$external"

@@ -85,12 +85,12 @@ def test_users_of_a_server_that_does_not_answer_are_not_known() -> None:
         connection.may_manage_users(LOCALHOST, listener.getsockname()[1], "", "")
 
 
-def test_a_user_changes_its_own_password() -> None:
+def test_a_user_changes_its_own_password(server: Serve) -> None:
     with server({"updateUser": {"ok": 1}}) as port:
         connection.change_password(LOCALHOST, port, "", "", "next")
 
 
-def test_a_server_that_changes_no_password_is_a_sentence_without_it() -> None:
+def test_a_server_that_changes_no_password_is_a_sentence_without_it(server: Serve) -> None:
     with (
         server({"updateUser": error(13, "not for sesame")}) as port,
         pytest.raises(Failure, match="refuses to change the password of .*: error code 13") as caught,

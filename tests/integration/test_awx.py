@@ -8,6 +8,7 @@ The tests build on each other, in their order.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -163,6 +164,13 @@ def test_jobs_stop_start_and_restart_what_was_chosen(launch: Launch, host: Host)
     started = host.shell("docker inspect -f '{{.State.StartedAt}}' toucan-redis-1")
     launch("restart.yml", answers={"toucan_services": ["redis"]}).succeeded()
     assert host.shell("docker inspect -f '{{.State.StartedAt}}' toucan-redis-1") != started
+
+
+def test_a_job_rotates_what_was_chosen(launch: Launch, host: Host) -> None:
+    before = json.loads(host.shell("cat /etc/toucan/secrets.json"))
+    launch("rotate.yml", answers={"toucan_rotate": ["redis_password"]}).succeeded()
+    after = json.loads(host.shell("cat /etc/toucan/secrets.json"))
+    assert {name for name in before if before[name] != after.get(name)} == {"redis_password"}
 
 
 def test_a_job_removes_no_data_that_was_not_confirmed(launch: Launch, host: Host) -> None:

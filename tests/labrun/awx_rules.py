@@ -123,7 +123,8 @@ def survey_variables(survey: Mapping[str, Any], answers: Mapping[str, Any]) -> d
     for name, question in questions.items():
         if name in answers:
             problems += [f"{name}: {problem}" for problem in answer_problems(question, answers[name])]
-        elif question["required"] and "default" not in question:
+        elif question["required"]:
+            # Whatever its default is: AWX fills defaults in after it looked.
             problems.append(f"{name} is missing")
     if problems:
         raise ValueError("; ".join(problems))

@@ -49,8 +49,8 @@ def fit_problems(question: Mapping[str, Any], known: frozenset[str], option: Map
         problems.append("is a boolean, and must be chosen from false and true")
     if (kind == "int") != (question["type"] == "integer"):
         problems.append("is an integer on one side alone")
-    if question["type"] not in ("text", "textarea") and "default" not in question:
-        problems.append("has no default: an empty answer is none of its type")
+    if question["required"] == ("default" in question):
+        problems.append("is not either required or with a default")
     if question["type"] == "password":
         problems.append("is a secret, which belongs into a credential")
     return problems
@@ -110,7 +110,7 @@ def test_schedules_run_templates_without_an_answer_of_their_own() -> None:
     templates = {template["name"]: template for template in TEMPLATES}
     for schedule in SCHEDULES:
         questions = templates[schedule["unified_job_template"]]["survey_spec"]["spec"]
-        assert [question for question in questions if question["required"] and "default" not in question] == []
+        assert [question for question in questions if question["required"]] == []
 
 
 @pytest.mark.parametrize("name", sorted(PLAYBOOKS))
@@ -127,19 +127,21 @@ def test_no_role_asks_anybody(path: Any) -> None:
 @pytest.mark.parametrize(
     ("question", "option", "problem"),
     [
-        ({"variable": "a", "type": "text"}, {}, None),
-        ({"variable": "b", "type": "text"}, {}, "is no option"),
-        ({"variable": "a", "type": "text"}, {"type": "bool"}, "is a boolean, and must be chosen from false and true"),
+        ({"variable": "a", "type": "text", "default": ""}, {}, None),
+        ({"variable": "b", "type": "text", "default": ""}, {}, "is no option"),
+        ({"variable": "a", "type": "text", "default": ""}, {"type": "bool"}, "is a boolean, and must be chosen from false and true"),
         ({"variable": "a", "type": "multiplechoice", "choices": ["no", "yes"], "default": "no"}, {"type": "bool"}, "is a boolean, and must"),
         ({"variable": "a", "type": "multiplechoice", "choices": ["false", "true"], "default": "false"}, {"type": "bool"}, None),
-        ({"variable": "a", "type": "text"}, {"type": "int"}, "is an integer on one side alone"),
+        ({"variable": "a", "type": "text", "default": ""}, {"type": "int"}, "is an integer on one side alone"),
         ({"variable": "a", "type": "integer", "default": 1}, {}, "is an integer on one side alone"),
-        ({"variable": "a", "type": "integer"}, {"type": "int"}, "has no default"),
+        ({"variable": "a", "type": "integer"}, {"type": "int"}, "is not either required or with a default"),
+        ({"variable": "a", "type": "integer", "required": True}, {"type": "int"}, None),
+        ({"variable": "a", "type": "integer", "required": True, "default": 1}, {"type": "int"}, "is not either required or with a default"),
         ({"variable": "a", "type": "integer", "default": 1}, {"type": "int"}, None),
         ({"variable": "a", "type": "password", "default": ""}, {}, "is a secret"),
     ],
 )
 def test_each_misfit_is_found(question: dict[str, Any], option: dict[str, Any], problem: str | None) -> None:
-    found = fit_problems(question, frozenset({"a"}), option)
+    found = fit_problems({"required": False, **question}, frozenset({"a"}), option)
     assert [text for text in found if not text.startswith(problem or " ")] == []
     assert bool(found) == bool(problem)

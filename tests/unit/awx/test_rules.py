@@ -13,8 +13,8 @@ import yaml
 from labrun.awx_rules import extra_vars_file, inject, injector_problems, survey_problems, survey_variables
 
 TEXT = {"variable": "toucan_hosts", "question_name": "Hosts", "type": "text", "required": False, "default": ""}
-CHOICE = {"variable": "toucan_x", "question_name": "X?", "type": "multiplechoice", "choices": ["false", "true"], "required": True, "default": "false"}
-NUMBER = {"variable": "toucan_n", "question_name": "N?", "type": "integer", "required": True, "default": 2, "min": 1, "max": 9}
+CHOICE = {"variable": "toucan_x", "question_name": "X?", "type": "multiplechoice", "choices": ["false", "true"], "required": False, "default": "false"}
+NUMBER = {"variable": "toucan_n", "question_name": "N?", "type": "integer", "required": False, "default": 2, "min": 1, "max": 9}
 SEVERAL = {"variable": "toucan_s", "question_name": "S?", "type": "multiselect", "choices": ["a", "b"], "required": False, "default": "a\nb"}
 
 
@@ -72,9 +72,9 @@ def test_awx_refuses_answers_of_another_kind(answers: dict[str, Any], problem: s
         survey_variables(survey(TEXT, {**CHOICE}, NUMBER, SEVERAL), answers)
 
 
-def test_a_required_answer_is_missed() -> None:
+def test_a_required_answer_is_missed_whatever_the_default() -> None:
     with pytest.raises(ValueError, match="^toucan_hosts is missing$"):
-        survey_variables(survey({"variable": "toucan_hosts", "question_name": "Hosts", "type": "text", "required": True}), {})
+        survey_variables(survey({**TEXT, "required": True}), {})
 
 
 KIND: dict[str, Any] = {

@@ -147,7 +147,8 @@ class AdoptEngine:
 
         :raises Failure: when the inventory gives another secret than the stack has, or the one that cannot be made is not known.
         """
-        assert observed.found
+        if observed.found is None:
+            raise AssertionError("a stack is recorded only after it was found")
         found, given = observed.found.secrets, {name: value for name, value in self.request.given.items() if value}
         differing = sorted(name for name in given if found.get(name, given[name]) != given[name])
         if differing:
@@ -168,7 +169,8 @@ class AdoptEngine:
         return merged
 
     def _merge_state(self, observed: Observed) -> dict[str, Any]:
-        assert observed.found
+        if observed.found is None:
+            raise AssertionError("a stack is recorded only after it was found")
         values = observed.found.state()
         former = (observed.state or {}).get("adopted", {})
         values["adopted"] = {**values["adopted"], "at": former.get("at") or self._now().strftime("%Y-%m-%dT%H:%M:%SZ")}
@@ -208,7 +210,8 @@ def _parsed(text: str) -> Any:
 
 def _sources(observed: Observed, given: Mapping[str, str], merged: Mapping[str, Any]) -> dict[str, str]:
     """Where each secret comes from: ``found`` in a container, ``given``, ``kept`` from before, or ``made``."""
-    assert observed.found
+    if observed.found is None:
+        raise AssertionError("a stack is recorded only after it was found")
     known = (("found", observed.found.secrets), ("given", given), ("kept", observed.secrets))
     return {name: next((source for source, values in known if values.get(name)), "made") for name in NAMES if name in merged}
 

@@ -22,6 +22,7 @@ MONGODB_ROLES = ("readWriteAnyDatabase", "dbAdminAnyDatabase")  # of the backend
 _SCHEMES = ("mongodb", "mongodb+srv")  # [OURS]
 _BROKEN_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")  # [OURS]
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?")  # [OURS]
+_RESERVED = "`@:/?#%`"  # [OURS]
 _PAIR = re.compile(r"[A-Za-z]+=.*")  # [OURS]
 _TLS = ("tls", "ssl")  # [OURS]
 _CA_FILE = "tlsCAFile"  # [OURS]
@@ -188,7 +189,7 @@ def parse_mongodb_uri(uri: str) -> MongodbUri:
     well_formed = all(_PAIR.fullmatch(pair) for pair in pairs)
     if "@" in database or ("@" in query and not (at and well_formed)) or _is_not_escaped(login):
         raise Failure(
-            "The user or the password in `toucan_mongodb_uri` has a character of `@:/?%` that is not escaped",
+            f"The user or the password in `toucan_mongodb_uri` has a character of {_RESERVED} that is not escaped",
             "give them as `toucan_mongodb_username` and `toucan_mongodb_password`, which may hold any character, and leave them out of the URI",
         )
     if not well_formed:
@@ -212,7 +213,7 @@ def parse_redis_url(url: str, password: str = "") -> RedisServer:
     authority, *behind = re.split("[/?#]", url.partition("://")[2], maxsplit=1)
     if "@" in "".join(behind) or _is_not_escaped(authority.rpartition("@")[0]):
         raise Failure(
-            "The password in `toucan_redis_url` has a character of `@:/?#%` that is not escaped",
+            f"The password in `toucan_redis_url` has a character of {_RESERVED} that is not escaped",
             "give it as `toucan_redis_password`, which may hold any character, and leave it out of the URL",
         )
     try:

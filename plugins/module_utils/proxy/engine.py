@@ -450,7 +450,8 @@ class ProxyEngine:
 
     def _await_certificates(self) -> None:
         server = self.request.options.acme
-        assert server is not None, "there is a step for it"
+        if server is None:
+            raise AssertionError("certificates are awaited only where a server is asked for them")
         container = self.docker.containers(self.project.name)[0].id
         log = functools.partial(self.docker.log_tail, container, _LOG_LINES)
         await_certificates(server, self._issued, [site.host for site in self.request.options.sites], log, self._asked_at, self.request.start_timeout)

@@ -180,7 +180,7 @@ class ServiceEngine:
             "service.remove": lambda kind: self.docker.remove(self._awake(kind)),
             "service.create": self._start,
             "service.start": self._start,
-            "network.remove": lambda name: self.docker.remove_network(name),
+            "network.remove": self.docker.remove_network,
             "config.remove": lambda folder: removal.remove_configuration(self._configuration(folder)),
             "data.remove": self._remove_data,
             "secrets.remove": removal.remove_file,

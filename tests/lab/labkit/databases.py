@@ -84,7 +84,7 @@ def _ensure_narrow_mongodb(image: str) -> None:
         NARROW_MONGODB, "mongodb-narrow", image, "--ip", NARROW_MONGODB_IP, "--network-alias", NARROW_MONGODB_NAME,
         "--volume", f"{pki.DATABASES_AUTHORITY}:/etc/lab/ca.crt:ro",
         "--volume", f"{pki.key_and_certificate('narrow-mongodb')}:/etc/lab/narrow.pem:ro",
-        command=["narrow-mongodb", f"{MONGODB_NAME}:{MONGODB_PORT}"],
+        command=["python3", "/usr/local/bin/narrow-mongodb", f"{MONGODB_NAME}:{MONGODB_PORT}"],
     )
     for port in (READER_PORT, WRITER_PORT):
         _wait_for_tls("MongoDB for narrower roles", NARROW_MONGODB, NARROW_MONGODB_IP, port)
@@ -110,4 +110,3 @@ def _wait_for_tls(what: str, container: str, address: str, port: int) -> None:
     """Wait until a server shows a certificate of the databases' authority."""
     look = ["openssl", "s_client", "-connect", f"{address}:{port}", "-CAfile", str(pki.DATABASES_AUTHORITY), "-verify_return_error"]
     wait_for(f"{what} (`docker logs {container}` tells)", lambda: run(look, stdin="", check=False).returncode == 0, seconds=60)
-

@@ -40,7 +40,7 @@ def ensure(images: dict[str, str]) -> None:
     _ensure_quay(image)
     ensure_service(
         LOGIN, "login", image, "--ip", LOGIN_IP, "--network-alias", LOGIN_NAME, *_server_certificate("login"),
-        command=["/usr/local/lib/lab/login-page"],
+        command=["python3", "/usr/local/lib/lab/login-page"],
     )
     _wait_for(LOGIN, LOGIN_IP, LOGIN_NAME, 200)
     # It looks at the other registry when it starts.

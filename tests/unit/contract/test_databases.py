@@ -114,7 +114,7 @@ def test_a_login_that_is_not_escaped_names_the_options_for_it(shape: str, mark: 
     with pytest.raises(Failure) as caught:
         parse_mongodb_uri(shape.format(f"hid{mark}xyz"))
     assert str(caught.value) == (
-        "The user or the password in `toucan_mongodb_uri` has a character of `@:/?%` that is not escaped; give them as `toucan_mongodb_username` and "
+        "The user or the password in `toucan_mongodb_uri` has a character of `@:/?#%` that is not escaped; give them as `toucan_mongodb_username` and "
         "`toucan_mongodb_password`, which may hold any character, and leave them out of the URI."
     )
     assert "hid" not in str(caught.value.facts())
@@ -203,7 +203,9 @@ def test_the_address_of_redis_is_shown_as_people_write_it() -> None:
     assert RedisServer("::1", 7000, True, "p").shown == "[::1]:7000"
 
 
-@pytest.mark.parametrize("url", ["cache.test:6379", "http://:hidden@cache.test", "redis://", "redis:///0", "redis://cache.test:port", "redis://cache.test:70000"])
+@pytest.mark.parametrize(
+    "url", ["cache.test:6379", "http://:hidden@cache.test", "redis://", "redis:///0", "redis://cache.test:port", "redis://cache.test:70000"]
+)
 def test_what_is_no_redis_url_is_refused(url: str) -> None:
     with pytest.raises(Failure, match="`toucan_redis_url` is no Redis URL; write `redis://") as caught:
         parse_redis_url(url)

@@ -59,7 +59,7 @@ def test_a_tag_without_room_for_an_id_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "first, second, same",
+    "one, other, same",
     [
         ("redis", "docker.io/library/redis", True),
         ("redis:6", "docker.io/library/redis:6", True),
@@ -68,8 +68,8 @@ def test_a_tag_without_room_for_an_id_is_refused() -> None:
         ("redis:6", "redis:7", False),
     ],
 )
-def test_names_that_mean_one_are_known_as_one(first: str, second: str, same: bool) -> None:
-    assert same_name(first, second) is same_name(second, first) is same
+def test_names_that_mean_one_are_known_as_one(one: str, other: str, same: bool) -> None:
+    assert same_name(one, other) is same_name(other, one) is same
 
 
 @pytest.mark.parametrize("name", ["quay.io/a", "redis", "docker.iox/a"])

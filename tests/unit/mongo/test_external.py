@@ -21,7 +21,7 @@ LOCALHOST = "127.0.0.1"
 #: A login that a server can answer at once.
 PLAIN = "authMechanism=PLAIN&authSource=$external"
 PASSWORD = "ses@me/1"
-EVERYTHING = [{"resource": {"anyResource": True}, "actions": ["anyAction"]}]
+EVERYTHING = ({"resource": {"anyResource": True}, "actions": ["anyAction"]},)
 NOTHING_FOUND = {"ok": 1, "n": 0}
 
 
@@ -46,7 +46,7 @@ def uri(port: int, options: str = PLAIN, **login: str) -> MongodbUri:
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(external, "_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(external, "_TIMEOUT_S", 2.0)
 
 
 def told(port: int, words: str, **options: Any) -> Failure:

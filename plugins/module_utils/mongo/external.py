@@ -35,7 +35,7 @@ _NOT_AUTHORISED = 13
 _SECRET_OPTIONS = ("authMechanismProperties", "proxyPassword", "tlsCertificateKeyFilePassword")
 _ASIDE = re.compile(r" \(configured timeouts:[^)]*\)| \(_ssl\.c:\d+\)|, Timeout: .*", re.DOTALL)
 # A server without TLS takes the first bytes for nonsense and hangs up, which is seen in one of these ways.
-_NO_TLS = re.compile("WRONG_VERSION_NUMBER|EOF occurred|UNEXPECTED_EOF|record layer failure|RECORD_LAYER_FAILURE|handshake failed.*reset by peer", re.IGNORECASE)
+_NO_TLS = re.compile("WRONG_VERSION_NUMBER|EOF occurred|UNEXPECTED_EOF|record.layer.failure|handshake failed.*reset by peer", re.IGNORECASE)
 _BAD_CERTIFICATE = "CERTIFICATE_VERIFY_FAILED"
 
 

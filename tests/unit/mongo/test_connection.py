@@ -20,7 +20,7 @@ LOCALHOST = "127.0.0.1"
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "_TIMEOUT_MS", 2000)
+    monkeypatch.setattr(connection, "_TIMEOUT_MS", 1000)
 
 
 def error(code: int, words: str) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def uri(port: int, options: str = PLAIN, **login: str) -> MongodbUri:
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(external, "_TIMEOUT_S", 2.0)
+    monkeypatch.setattr(external, "_TIMEOUT_S", 1.0)
 
 
 def told(port: int, words: str, **options: Any) -> Failure:

@@ -75,6 +75,14 @@ options:
       ca_file:
         description: Not read here. Role C(toucan_host) makes Docker trust it.
         type: path
+  image_mirror:
+    description: Registry, with a folder where it has one, that takes the place of C(docker.io) in O(image).
+    type: str
+  image_folder:
+    description:
+      - Folder of this host with archives of C(docker save), for a site without a way to a registry. No registry is asked then.
+      - Where the engine does not have O(image), it is loaded from the archive that has it under this name, and pinned by its ID.
+    type: path
   frontend_url:
     description: Public URL of the frontend.
     type: str
@@ -275,7 +283,7 @@ from ansible_collections.toucan.selfhosted.plugins.module_utils.contract import 
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors import Failure
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.files import read_bytes
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.folders import parse_owner
-from ansible_collections.toucan.selfhosted.plugins.module_utils.core.images import parse_image
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.images import mirrored, parse_image
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.lock import DEFAULT_TIMEOUT, HOST_LOCK
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.state import DEFAULT_PATH as STATE_PATH
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.x509 import (
@@ -305,6 +313,8 @@ def argument_spec() -> dict[str, Any]:
         directory=dict(type="path", default="/var/lib/toucan/proxy"),
         network=dict(type="str"),
         image=dict(type="str", default="docker.io/library/caddy:2.11-alpine"),
+        image_mirror=dict(type="str"),
+        image_folder=dict(type="path"),
         registry=dict(
             type="dict",
             apply_defaults=True,
@@ -445,12 +455,13 @@ def proxy_request(params: dict[str, Any], state: dict[str, Any], can_check: bool
     registry = params["registry"]
     return ProxyRequest(
         options=options,
-        image=parse_image(params["image"]),
+        image=mirrored(parse_image(params["image"]), params["image_mirror"] or ""),
         credentials=Credentials((registry["name"] or services.PRODUCT_REGISTRY).split("/", 1)[0], registry["username"] or "", registry["password"] or ""),
         certificate=given_certificate(params, [site.host for site in sites], can_check, now),
         ca_pem=_ca_pem(params["ca_file"], can_check, now),
         require_dns=params["require_dns"],
         start_timeout=params["start_timeout"],
+        image_folder=params["image_folder"] or "",
     )
 
 

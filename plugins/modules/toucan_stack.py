@@ -100,6 +100,23 @@ options:
       ca_file:
         description: Not read here. Role C(toucan_host) makes Docker trust it.
         type: path
+  image_mirror:
+    description:
+      - Registry, with a folder where it has one, that has the images of Docker Hub, such as V(mirror.example.com/docker-hub).
+      - It takes the place of C(docker.io) in the names of images, those of MongoDB and Redis among them.
+    type: str
+  image_folder:
+    description:
+      - Folder of this host with archives of C(docker save), for a site without a way to a registry. No registry is asked then.
+      - An image that the engine does not have under the name asked for is loaded from the archive that has it under this name.
+      - It is pinned by its ID, through a tag of this host.
+    type: path
+  keep_releases:
+    description:
+      - How many releases of each of the product's images stay when another one is deployed, with the one that is deployed.
+      - The others go when all services are healthy, unless a container is made of them. V(0) keeps all.
+    type: int
+    default: 2
   frontend_url:
     description: Public URL of the frontend.
     type: str
@@ -460,7 +477,7 @@ from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.topolog
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors import Failure
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.files import read_bytes
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.folders import parse_owner
-from ansible_collections.toucan.selfhosted.plugins.module_utils.core.images import Image
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.images import Image, mirrored, parse_image
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.lock import DEFAULT_TIMEOUT, HOST_LOCK
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.secrets import DEFAULT_PATH as SECRETS_PATH
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.secrets import ENVIRONMENT, read_environment
@@ -494,6 +511,9 @@ def argument_spec() -> dict[str, Any]:
                 ca_file=dict(type="path"),
             ),
         ),
+        image_mirror=dict(type="str"),
+        image_folder=dict(type="path"),
+        keep_releases=dict(type="int", default=2),
         frontend_url=dict(type="str", required=True),
         backend_url=dict(type="str", required=True),
         instance_name=dict(type="str"),
@@ -629,9 +649,11 @@ def stack_images(params: dict[str, Any], state: dict[str, Any]) -> dict[str, Ima
     """The image asked for by kind; databases that were adopted keep theirs. :raises Failure: when a release cannot be read or none is given."""
     adopted = recorded_images(state) if "adopted" in state else {}
     kept = {kind: adopted[kind].asked for kind in (services.MONGODB, services.REDIS) if kind in adopted}
-    given = {kind: reference for kind, reference in (params["images"] or {}).items() if reference}
+    mirror = params["image_mirror"] or ""
+    given = {kind: str(mirrored(parse_image(reference), mirror)) for kind, reference in (params["images"] or {}).items() if reference}
     releases = {kind: params[f"{kind}_release"] or params["release"] or "" for kind in services.PRODUCT_REPOSITORIES}
-    return wanted_images(tuple(params["services"]), params["registry"]["name"] or services.PRODUCT_REGISTRY, releases, {**kept, **given})
+    registry = params["registry"]["name"] or services.PRODUCT_REGISTRY
+    return wanted_images(tuple(params["services"]), registry, releases, {**kept, **given}, mirror)
 
 
 def stack_workers(params: dict[str, Any], brought: Optional[dict[str, dict[str, str]]]) -> workers.Workers:
@@ -645,10 +667,16 @@ def stack_workers(params: dict[str, Any], brought: Optional[dict[str, dict[str, 
     return workers.gunicorn_workers(len(os.sched_getaffinity(0)), memory_mb, params["worker_memory_mb"])
 
 
+def recorded_image(image: dict[str, Any]) -> Image:
+    """One image as the state file has it: pinned by its digest, or by its ID where it came from no registry."""
+    digest = image.get("digest", "")
+    return Image(image["name"], image["tag"], digest, "" if digest else image.get("id", ""), image.get("version", ""))
+
+
 def recorded_images(state: dict[str, Any]) -> dict[str, Image]:
     """Images by kind as the state file has them."""
     return {
-        kind: Image(image["name"], image["tag"], image.get("digest", ""), version=image.get("version", ""))
+        kind: recorded_image(image)
         for kind, image in state.get("images", {}).items()
         if image.get("tag")
     }
@@ -699,6 +727,8 @@ def stack_request(params: dict[str, Any], state: dict[str, Any], secrets: Option
         backends=tuple(params["backends"]),
         storage_shared=params["storage_shared"],
         fingerprints=state.get("fingerprints", {}),
+        image_folder=params["image_folder"] or "",
+        keep_releases=params["keep_releases"],
         allow_version_change=params["allow_version_change"],
         allow_service_removal=params["allow_service_removal"],
         status_shape=params["status_shape"],

@@ -12,9 +12,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
+from ..api.registry import parse_created, web_page_failure
 from ..contract.services import PRODUCT_REPOSITORIES
 from ..core.errors import Failure
 from ..core.files import is_populated
+from ..core.images import same_name
 from .inspection import ONE_OFF_LABEL, PROJECT_LABEL, SERVICE_LABEL, Inspected, inspected
 
 try:
@@ -28,6 +30,8 @@ except ImportError:
 HASH_LABEL = "com.docker.compose.config-hash"
 OURS_LABEL = "toucan.selfhosted"
 _NO_NAME = re.compile("[0-9a-f]{64}")  # what the engine calls a volume that nobody named
+# What the engine says of an answer that is a page for people: it looked for JSON, or for the type of a manifest.
+_PAGE = re.compile("text/html|<!doctype html|invalid character '<'")
 _NO_PROGRAM = re.compile("executable file not found|no such file or directory")
 
 
@@ -63,6 +67,19 @@ class Neighbour:
     name: str
     sources: tuple[str, ...]
     networks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LocalImage:
+    """An image of this host.
+
+    ``references`` are those of its names that were asked for, tags before digests; ``tagged`` is when one of its names was
+    last given to it, in seconds since the epoch, 0 where that is unknown.
+    """
+
+    id: str
+    references: tuple[str, ...]
+    tagged: float = 0
 
 
 @dataclass(frozen=True)
@@ -146,6 +163,53 @@ class DockerEngine:
                 if "error" in event:
                     raise DockerException(event["error"])
             self._client.api.tag(f"{name}@{digest}", name, tag, force=True)
+
+    def load(self, path: str) -> None:
+        """Take in the images of an archive that ``docker save`` made; each comes under the names it was saved with."""
+        try:
+            with open(path, "rb") as stream, _sdk_errors():
+                for event in self._client.api.load_image(stream, quiet=False):
+                    if "error" in event:
+                        raise DockerException(event["error"])
+        except (DockerException, RequestException, OSError) as error:
+            raise Failure(
+                f"Loading the images of {path} into Docker failed: {_explanation(error)}",
+                "see that the archive is whole and that the disk has room, or make it anew with `docker save`",
+                subject=path,
+                answer=_explanation(error),
+            ) from error
+
+    def tag(self, image: str, reference: str) -> None:
+        """Give a local image a further name and tag; the engine notes when it last did."""
+        name, dummy, tag = reference.rpartition(":")
+        with _told(f"Tagging image {image} as {reference}"):
+            self._client.api.tag(image, name, tag, force=True)
+
+    def local_images(self, names: Collection[str]) -> list[LocalImage]:
+        """The images here that have one of ``names`` (without tags), newest first by when they were last tagged."""
+        with _told("Listing the images of this host"):
+            found = self._client.api.images()
+            known = ((item["Id"], _references(item, names)) for item in found)
+            images = [LocalImage(identity, references, self._tagged(identity)) for identity, references in known if references]
+        return sorted(images, key=lambda image: image.tagged, reverse=True)
+
+    def _tagged(self, identity: str) -> float:
+        try:
+            metadata = self._client.api.inspect_image(identity).get("Metadata") or {}
+        except (ImageNotFound, NotFound):
+            return 0
+        tagged = parse_created(metadata.get("LastTagTime"))
+        return tagged.timestamp() if tagged else 0
+
+    def images_in_use(self, except_for: Collection[str]) -> frozenset[str]:
+        """IDs of the images that containers are made of, running or not, but for the containers with these IDs."""
+        with _told("Listing all containers"):
+            return frozenset(item["ImageID"] for item in self._client.api.containers(all=True) if item["Id"] not in except_for)
+
+    def remove_image(self, reference: str) -> None:
+        """Take a name away from an image; the image itself goes with its last name. A name that is gone already is none too few."""
+        with _told(f"Removing image {reference}"), contextlib.suppress(ImageNotFound, NotFound):
+            self._client.api.remove_image(reference)
 
     def log_tail(self, container: str, lines: int = 20) -> tuple[str, ...]:
         """The last log lines of a container, oldest first."""
@@ -287,6 +351,13 @@ def _own_volumes(detail: Mapping[str, Any]) -> dict[str, str]:
     return {mount["Name"]: mount["Source"] for mount in volumes if mount["Name"] not in named}
 
 
+def _references(item: Mapping[str, Any], names: Collection[str]) -> tuple[str, ...]:
+    """The references of an image with one of these names, tags before digests."""
+    tags = [(reference, reference.rpartition(":")[0]) for reference in item.get("RepoTags") or []]
+    digests = [(reference, reference.partition("@")[0]) for reference in item.get("RepoDigests") or []]
+    return tuple(reference for reference, name in (*tags, *digests) if any(same_name(name, known) for known in names))
+
+
 def _neighbour(item: Mapping[str, Any]) -> Neighbour:
     mounts = item.get("Mounts") or []
     sources = {source for mount in mounts for source in (mount.get("Name"), mount.get("Source")) if source}
@@ -333,6 +404,9 @@ def _told_of_registry(reference: str, registry: str, credentials: Credentials) -
 
 
 def _registry_sentence(answer: str, reference: str, where: str, credentials: Credentials, verbatim: str) -> tuple[str, str]:
+    if _PAGE.search(answer):
+        page = web_page_failure(where)
+        return page.problem, page.remedy
     if "x509" in answer or "certificate" in answer:
         return f"The certificate of {where} is not trusted by Docker: {verbatim}", "give its CA as `toucan_registry.ca_file`"
     if "unauthorized" in answer or "denied" in answer or "no basic auth" in answer or "authentication required" in answer:

@@ -48,7 +48,7 @@ def wanted_images(
 
     :param releases: release by product service, as a person typed it.
     :param overrides: full reference by kind; wins.
-    :param mirror: where the images of Docker Hub come from instead.
+    :param mirror: where the defaults that Docker Hub has come from instead.
     :raises Failure: when a product service has neither.
     """
     defaults = {MONGODB: MONGODB_IMAGE, REDIS: REDIS_IMAGE}
@@ -61,8 +61,8 @@ def wanted_images(
                 raise Failure(f"No release of the {kind} is asked for", "set `toucan_release`", subject=kind)
             images[kind] = Image(f"{registry.rstrip('/')}/{PRODUCT_REPOSITORIES[kind]}", normal_tag(releases[kind]))
         else:
-            images[kind] = parse_image(defaults[kind])
-    return {kind: mirrored(image, mirror) for kind, image in images.items()}
+            images[kind] = mirrored(parse_image(defaults[kind]), mirror)
+    return images
 
 
 def refuse_mixed_majors(images: Mapping[str, Image]) -> None:

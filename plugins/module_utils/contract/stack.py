@@ -17,7 +17,7 @@ from typing import Any, Optional
 
 from ..core import secrets as names
 from ..core.errors import Failure
-from ..core.images import parse_image
+from ..core.images import pull_policy
 from . import databases, topology
 from . import environment as env
 from . import services as kinds
@@ -189,8 +189,7 @@ def define(options: StackOptions, images: Mapping[str, str], secrets: Mapping[st
         if kind in options.services:
             public["services"][kinds.COMPOSE_NAMES[kind]] = {
                 "image": images[kind],
-                # What no registry gave, none can give again.
-                **({"pull_policy": "never"} if parse_image(images[kind]).id else {}),
+                **pull_policy(images[kind]),
                 **_ports(kind, options),
                 "restart": "always",
                 "logging": {"driver": "json-file", "options": {"max-size": f"{options.log_size_mb}m", "max-file": str(options.log_files)}},

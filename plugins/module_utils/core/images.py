@@ -80,6 +80,11 @@ def pinned_by_id(image: Image, identity: str) -> Image:
     return local
 
 
+def pull_policy(reference: str) -> dict[str, str]:
+    """What compose is told of an image beside its reference: what no registry gave, none can give again."""
+    return {"pull_policy": "never"} if parse_image(reference).id else {}
+
+
 def same_name(first: str, second: str) -> bool:
     """Whether two names, with or without tags, mean one: Docker Hub's may be written short (``redis``) or whole (``docker.io/library/redis``)."""
     return _short(first) == _short(second)

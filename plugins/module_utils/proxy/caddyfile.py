@@ -13,6 +13,7 @@ from typing import Any, Optional
 from urllib.parse import urlsplit
 
 from ..core.errors import Failure
+from ..core.images import pull_policy
 from . import acme as acme_server
 from .acme import Acme
 
@@ -220,6 +221,7 @@ def compose(options: ProxyOptions, image: str) -> dict[str, Any]:
         "services": {
             SERVICE: {
                 "image": image,
+                **pull_policy(image),
                 "restart": "always",
                 "user": "{}:{}".format(*options.owner),
                 "command": ["caddy", "run", *_config_words(options.config_name)],

@@ -12,12 +12,13 @@ import os
 import shutil
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Callable, Optional
 
 from ..containers.compose import ComposeProject, read_yaml, to_yaml
 from ..containers.docker_engine import Container, Credentials, DockerEngine
+from ..containers.supply import ImageSupply, plan_image
 from ..contract import routes
 from ..contract.services import PROXY
 from ..contract.stack import COMPOSE_FILE
@@ -67,6 +68,7 @@ class ProxyRequest:
     :param certificate: ``None`` with Caddy's own CA.
     :param ca_pem: the CA that users trust; the system's where it is ``None``.
     :param stopped: whether the state file has the proxy as stopped on purpose.
+    :param image_folder: of archives on this host, beside which no registry is asked; empty where one is.
     """
 
     options: caddy.ProxyOptions
@@ -77,6 +79,7 @@ class ProxyRequest:
     require_dns: bool
     start_timeout: float
     stopped: bool = False
+    image_folder: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,8 @@ class Observed:
 
     ``loaded`` is the hash of what the running Caddy took, ``issuer`` says whose certificates that made it serve: the name of
     its folder in Caddy's storage, empty for given ones. Of the names served by an ACME server ``uncertified`` are those it gave
-    no certificate for yet, and ``held`` those that go on with the one they have until it did. ``stopped`` says on purpose.
+    no certificate for yet, and ``held`` those that go on with the one they have until it did. ``stopped`` says on purpose;
+    ``archive`` is where the image is to be loaded from.
     """
 
     compose: Optional[Mapping[str, Any]] = None
@@ -93,6 +97,7 @@ class Observed:
     folders: Mapping[str, Optional[Folder]] = field(default_factory=dict)
     container: Optional[Container] = None
     has_image: bool = False
+    archive: Optional[str] = None
     has_network: bool = False
     loaded: str = ""
     stopped: bool = False
@@ -116,6 +121,7 @@ class Desired:
     version: str = ""
     config_hash: str = ""
     directory: str = ""
+    image_folder: str = ""
 
 
 def plan_proxy(desired: Desired, observed: Observed) -> list[Step]:
@@ -123,9 +129,7 @@ def plan_proxy(desired: Desired, observed: Observed) -> list[Step]:
 
     Certificates are ordered last, but where they replace others in use: then before anything live is touched.
     """
-    steps = []
-    if not observed.has_image:
-        steps.append(Step("image.pull:proxy", "pull", "image of proxy", None, str(desired.image)))
+    steps = plan_image(PROXY, desired.image, not observed.has_image, observed.archive, desired.image_folder)
     steps.extend(plan_network(desired.network, observed.has_network))
     steps.extend(plan_folders(desired.folders, observed.folders))
     order = [_order_step(desired, observed)] if observed.uncertified else []
@@ -199,6 +203,10 @@ class ProxyEngine:
     def docker(self) -> DockerEngine:
         return self._connect()
 
+    @functools.cached_property
+    def supply(self) -> ImageSupply:
+        return ImageSupply(self.docker, self.request.credentials, self.request.image_folder)
+
     def observe(self) -> Observed:
         options = self.request.options
         if options.bind_address:
@@ -232,6 +240,7 @@ class ProxyEngine:
             folders={folder.path: observe_folder(folder.path) for folder in desired.folders},
             container=container,
             has_image=has_image,
+            archive=self.supply.archives.get(str(image)),
             has_network=self.docker.network_exists(options.network),
             stopped=self.request.stopped,
             loaded=loaded.get("files", ""),
@@ -256,11 +265,9 @@ class ProxyEngine:
         return tuple(host for host in uncertified if not issuer or self._issued.has(issuer, host))
 
     def _resolve(self, compose: Optional[Mapping[str, Any]]) -> Image:
-        """The image asked for, pinned by itself, else by what is deployed where the same is asked for, else by its registry."""
+        """The image asked for, pinned by itself, else by what is deployed where the same is asked for, else by its registry or an archive."""
         image = keep_digests({PROXY: self.request.image}, deployed_image(compose))[PROXY]
-        if image.digest:
-            return image
-        return replace(image, digest=self.docker.registry_digest(image.name, image.tag, self.request.credentials, image.registry))
+        return self.supply.pin(self.request.image, image)
 
     def _version(self, image: Image, has_image: bool) -> str:
         """What ``caddy version`` says, or what the tag of an image that is not here yet promises."""
@@ -293,7 +300,8 @@ class ProxyEngine:
             Folder(self._path(caddy.DATA_FOLDER), options.owner, "0700"),
         )
         config_hash = self.project.hashes(definition)[caddy.SERVICE] if self._has_engine else ""
-        return Desired(definition, image, files, folders, options.network, version, config_hash, options.acme.directory if options.acme else "")
+        directory = options.acme.directory if options.acme else ""
+        return Desired(definition, image, files, folders, options.network, version, config_hash, directory, self.request.image_folder)
 
     def plan(self, observed: Observed) -> list[Step]:
         return plan_proxy(self._desired, observed)
@@ -301,7 +309,9 @@ class ProxyEngine:
     def apply(self, step: Step) -> None:
         kind, dummy, name = step.id.partition(":")
         actions: dict[str, Callable[[str], None]] = {
-            "image.pull": self._pull,
+            "image.pull": lambda dummy: self._bring(self.supply.pull),
+            "image.load": lambda dummy: self._bring(self.supply.load),
+            "image.tag": lambda dummy: self._bring(self.supply.mark),
             "network": self._create_network,
             "folder": lambda path: make_folder(next(folder for folder in self._desired.folders if folder.path == path)),
             "config.replace": lambda dummy: self._replace_config(),
@@ -317,9 +327,9 @@ class ProxyEngine:
     def _create_network(self, name: str) -> None:
         self.docker.create_network(name)
 
-    def _pull(self, dummy: str) -> None:
+    def _bring(self, bring: Callable[[Image], None]) -> None:
         image = self._desired.image
-        self.docker.pull(image.name, image.tag, image.digest, self.request.credentials, image.registry)
+        bring(image)
         self._desired = self._desire(image, self._caddy_version(image))
 
     def _replace_config(self) -> None:

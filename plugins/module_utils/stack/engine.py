@@ -8,14 +8,14 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Callable, Optional
 
 from ..containers.compose import ComposeProject, read_yaml, to_yaml
-from ..containers.docker_engine import Container, DockerEngine
+from ..containers.docker_engine import Container, DockerEngine, LocalImage
 from ..containers.health import wait_until_healthy
 from ..containers.inspection import Inspected
+from ..containers.supply import ImageSupply
 from ..contract import environment as env
 from ..contract import services as kinds
 from ..contract.stack import COMPOSE_FILE, SECRETS_FILE, Definition, MountedFile, StackOptions, database_elsewhere, define, is_volume, needed_secrets
@@ -52,6 +52,8 @@ class StackEngine:
         self._secrets: Mapping[str, str] = {}
         self._external = ExternalDatabases()
         self._desired: Desired
+        self._proven = False  # that the services are healthy after this run's changes
+        self._warnings: list[str] = []
 
     def secret_values(self) -> list[str]:
         """What must not be seen in anything that a container or Docker says."""
@@ -64,6 +66,10 @@ class StackEngine:
     def docker(self) -> DockerEngine:
         return self._connect()
 
+    @functools.cached_property
+    def supply(self) -> ImageSupply:
+        return ImageSupply(self.docker, self.request.credentials, self.request.image_folder)
+
     def observe(self) -> Observed:
         refuse_unusable(self.request)
         if not self._has_engine:
@@ -71,7 +77,8 @@ class StackEngine:
             return Observed()
         public = read_yaml(self._path(COMPOSE_FILE))
         containers = tuple(self.docker.containers(self.project.name))
-        images = self._resolve(deployed_images(public, containers, self.request.recorded))
+        deployed = deployed_images(public, containers, self.request.recorded)
+        images = self._resolve(deployed)
         desired = self._desired = self._desire(images, hashed=True)
         foreign = self._foreign()
         without_user = self._lacks_user(foreign.get(kinds.MONGODB))
@@ -88,6 +95,10 @@ class StackEngine:
             folders={folder.path: observe_folder(folder.path) for folder in desired.folders},
             containers=containers,
             missing=frozenset(str(image) for image in images.values() if not self.docker.image_id(str(image))),
+            archives=self.supply.archives,
+            deployed=deployed,
+            local=self._local_images(images, deployed),
+            in_use=self.docker.images_in_use([container.id for container in containers]),
             stale=frozenset(self._stale(desired.definition, containers)),
             populated=frozenset(self._populated(public, desired.definition)),
             network=self.docker.network_exists(desired.network),
@@ -101,13 +112,12 @@ class StackEngine:
         has_data = any(self._is_populated(place) for place in (options.storage, options.database)) or bool(options.mongodb_uri and deployed)
         if not self.request.allow_version_change:
             refuse_version_change(self.request.images, deployed, has_data)
-        pinned = {}
-        for kind, image in keep_digests(self.request.images, deployed).items():
-            pinned[kind] = image if image.digest else self._pin(image)
-        return pinned
+        kept = keep_digests(self.request.images, deployed)
+        return {kind: self.supply.pin(image, kept[kind]) for kind, image in self.request.images.items()}
 
-    def _pin(self, image: Image) -> Image:
-        return replace(image, digest=self.docker.registry_digest(image.name, image.tag, self.request.credentials, image.registry))
+    def _local_images(self, *images: Mapping[str, Image]) -> tuple[LocalImage, ...]:
+        names = {by_kind[kind].name for by_kind in images for kind in kinds.PRODUCT_REPOSITORIES if kind in by_kind}
+        return tuple(self.docker.local_images(names)) if names else ()
 
     def _desire(self, images: Mapping[str, Image], hashed: bool) -> Desired:
         options = self.request.options
@@ -131,6 +141,8 @@ class StackEngine:
             },
             allow_service_removal=self.request.allow_service_removal,
             only=self.request.only,
+            image_folder=self.request.image_folder,
+            keep_releases=self.request.keep_releases,
             hashes=self.project.hashes(definition.merged()) if hashed else {},
         )
 
@@ -195,7 +207,10 @@ class StackEngine:
     def apply(self, step: Step) -> None:
         kind, dummy, name = step.id.partition(":")
         actions: dict[str, Callable[[str], None]] = {
-            "image.pull": self._pull,
+            "image.pull": lambda kind: self.supply.pull(self._desired.images[kind]),
+            "image.load": lambda kind: self.supply.load(self._desired.images[kind]),
+            "image.tag": lambda kind: self.supply.mark(self._desired.images[kind]),
+            "image.remove": lambda dummy: self._remove_image(step.before["names"]),
             "network": self._create_network,
             "folder": self._make_folder,
             "file": self._write_file,
@@ -211,9 +226,17 @@ class StackEngine:
     def _create_network(self, name: str) -> None:
         self.docker.create_network(name)
 
-    def _pull(self, kind: str) -> None:
-        image = self._desired.images[kind]
-        self.docker.pull(image.name, image.tag, image.digest, self.request.credentials, image.registry)
+    def _remove_image(self, names: Sequence[str]) -> None:
+        """Remove an image of a former release, once its successor has proved itself."""
+        if not self._proven:
+            self._wait(list(self.request.watched))
+            self._proven = True
+        try:
+            for name in names:
+                self.docker.remove_image(name)
+        except Failure as failure:
+            # Somebody began to use it meanwhile; the stack is well without its removal.
+            self._warnings.append(str(failure))
 
     def _make_folder(self, path: str) -> None:
         make_folder(next(folder for folder in self._desired.folders if folder.path == path))
@@ -259,6 +282,8 @@ class StackEngine:
                     wait_for_peer(item, elsewhere, self.request, self._secrets)
                 elif item in self.request.options.services:
                     self._wait([item])
+        if kind in kinds.PRODUCT_REPOSITORIES:
+            self.supply.mark(self._desired.images[kind])
         self.project.up(kinds.COMPOSE_NAMES[kind], recreate)
 
     def report(self, observed: Observed, applied: bool) -> dict[str, Any]:
@@ -282,7 +307,7 @@ class StackEngine:
             "stopped": sorted(self.request.stopped - set(self.request.options.services)),
             "fingerprints": self._fingerprints(),
             "mongodb": self._external.mongodb,
-            "warnings": list(self._external.remarks),
+            "warnings": [*self._warnings, *self._external.remarks],
         }
         if not applied:
             return result

@@ -6,17 +6,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Optional
 
-from ..containers.docker_engine import Container
+from ..containers.docker_engine import Container, LocalImage
 from ..containers.inspection import Inspected
+from ..containers.supply import plan_image
 from ..contract.environment import MONGODB_STACK_USER
-from ..contract.services import BACKEND, COMPOSE_NAMES, FRONTEND, KINDS, MONGODB
+from ..contract.services import BACKEND, COMPOSE_NAMES, FRONTEND, KINDS, MONGODB, PRODUCT_REPOSITORIES
 from ..contract.stack import COMPOSE_FILE, SECRETS_FILE, Definition
 from ..core.errors import Failure
 from ..core.folders import Folder, plan_folders
-from ..core.images import Image, parse_image
+from ..core.images import Image, parse_image, same_name
 from ..core.plan import Step
 from ..core.state import STOPPED_ON_PURPOSE
 from ..core.versions import parse_version
@@ -29,7 +30,7 @@ _TITLES = {name: kind for kind, name in COMPOSE_NAMES.items()}
 class Desired:
     """``hashes`` (by compose name) is empty where no engine is there yet to compute them.
 
-    ``only`` names the kinds to bring up, all where it is empty.
+    ``only`` names the kinds to bring up, all where it is empty. Of each of the product's images ``keep_releases`` stay, all where it is 0.
     ``places`` goes from the option of a data folder to what the state file has recorded for it and what is wanted now.
     """
 
@@ -42,6 +43,8 @@ class Desired:
     allow_service_removal: bool = False
     only: tuple[str, ...] = ()
     keep_strangers: bool = False
+    image_folder: str = ""
+    keep_releases: int = 0
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,9 @@ class Observed:
     ``foreign`` are containers by kind that somebody else made and that are taken over; ``without_user`` says that the MongoDB
     among them has no user of the collection's yet. ``stale`` holds the kinds whose container is older than a file it reads;
     ``files`` goes from relative path to whether the content and owner are as desired; ``missing`` are references the engine
-    does not have; ``stopped`` are kinds that were stopped on purpose, and that a run brings back.
+    does not have, and ``archives`` goes from those of them that are to be loaded to where from; ``stopped`` are kinds that were
+    stopped on purpose, and that a run brings back. ``deployed`` is the image by kind that the host ran up to now, ``local`` are all
+    that it has of the product's, and ``in_use`` the IDs of those that containers beside this stack are made of.
     """
 
     public: Optional[Mapping[str, Any]] = None
@@ -60,6 +65,10 @@ class Observed:
     folders: Mapping[str, Optional[Folder]] = field(default_factory=dict)
     containers: tuple[Container, ...] = ()
     missing: frozenset[str] = frozenset()
+    archives: Mapping[str, str] = field(default_factory=dict)
+    deployed: Mapping[str, Image] = field(default_factory=dict)
+    local: tuple[LocalImage, ...] = ()
+    in_use: frozenset[str] = frozenset()
     stale: frozenset[str] = frozenset()
     populated: frozenset[str] = frozenset()
     network: bool = False
@@ -80,18 +89,18 @@ def deployed_images(public: Optional[Mapping[str, Any]], containers: Iterable[Co
 
 
 def _completed(image: Image, recorded: Optional[Image]) -> Image:
-    """With the digest and version that are recorded of the same image: a container that somebody else started names just its tag."""
-    if not recorded or image.asked != recorded.asked or image.digest not in ("", recorded.digest):
+    """With the digest, else the ID, and version that are recorded of the same image: a container that somebody else started names just its tag."""
+    if not recorded or image.asked != recorded.asked or image.digest not in ("", recorded.digest) or image.id not in ("", recorded.id):
         return image
-    return replace(image, digest=recorded.digest, version=recorded.version)
+    return recorded
 
 
 def keep_digests(wanted: Mapping[str, Image], deployed: Mapping[str, Image]) -> dict[str, Image]:
-    """The wanted images, with the digest of what is deployed wherever the same name and tag is asked for without a digest.
+    """The wanted images, with the digest or ID of what is deployed wherever the same name and tag is asked for without one.
 
     So a tag that moved in its registry changes nothing by itself.
     """
-    return {kind: deployed[kind] if not image.digest and kind in deployed and deployed[kind].asked == image.asked else image for kind, image in wanted.items()}
+    return {kind: deployed[kind] if not image.pinned and kind in deployed and deployed[kind].asked == image.asked else image for kind, image in wanted.items()}
 
 
 def refuse_version_change(wanted: Mapping[str, Image], deployed: Mapping[str, Image], has_data: bool) -> None:
@@ -161,12 +170,13 @@ def plan_stack(desired: Desired, observed: Observed) -> list[Step]:
     if not desired.allow_service_removal:
         refuse_removed_data(desired, observed)
     return [
-        *_pulls(desired, observed),
+        *_images(desired, observed),
         *plan_network(desired.network, observed.network),
         *plan_folders(desired.folders, observed.folders),
         *_files(desired, observed),
         *_users(observed),
         *_services(desired, observed),
+        *_old_images(desired, observed),
     ]
 
 
@@ -179,12 +189,47 @@ def _users(observed: Observed) -> list[Step]:
     ]
 
 
-def _pulls(desired: Desired, observed: Observed) -> list[Step]:
+def _images(desired: Desired, observed: Observed) -> list[Step]:
     return [
-        Step(f"image.pull:{kind}", "pull", f"image of {kind}", None, str(image))
+        step
         for kind, image in desired.images.items()
-        if (not desired.only or kind in desired.only) and (not image.digest or str(image) in observed.missing)
+        if not desired.only or kind in desired.only
+        for step in plan_image(kind, image, str(image) in observed.missing, observed.archives.get(str(image)), desired.image_folder)
     ]
+
+
+def _old_images(desired: Desired, observed: Observed) -> list[Step]:
+    """Of each of the product's images that becomes another one: what goes when all is well, but for the releases that are kept.
+
+    Only then, so that a run that deploys nothing removes nothing.
+    """
+    if desired.only or not desired.keep_releases:
+        return []
+    steps = []
+    for kind in PRODUCT_REPOSITORIES:
+        image, former = desired.images.get(kind), observed.deployed.get(kind)
+        if image and former and str(image) != str(former):
+            others = [item for item in observed.local if _is_of(item, (image, former)) and not _is(item, image)]
+            others.sort(key=lambda item: (_is(item, former), item.tagged), reverse=True)
+            steps.extend(_removal(item) for item in others[desired.keep_releases - 1 :] if item.id not in observed.in_use)
+    return steps
+
+
+def _removal(image: LocalImage) -> Step:
+    name = image.references[0]
+    return Step(f"image.remove:{name}", "remove", f"image {name}", {"id": image.id, "names": list(image.references)}, None)
+
+
+def _is_of(local: LocalImage, images: Iterable[Image]) -> bool:
+    """Whether a local image is some release of one of the images."""
+    return any(same_name(parse_image(reference).name, image.name) for reference in local.references for image in images)
+
+
+def _is(local: LocalImage, image: Image) -> bool:
+    """Whether a local image is exactly this one."""
+    if image.digest:
+        return any(same_name(reference, f"{image.name}@{image.digest}") for reference in local.references)
+    return local.id == image.id or any(same_name(reference, str(image)) for reference in local.references)
 
 
 def plan_network(name: str, exists: bool) -> list[Step]:

@@ -36,6 +36,8 @@ class StackRequest:
         before they are written.
     :param fingerprints: of secrets, as the state file has them.
     :param host_ca_file: CA certificates that this host trusts beside the system's usual ones; empty for none.
+    :param image_folder: of archives on this host, beside which no registry is asked; empty where one is.
+    :param keep_releases: how many of each of the product's images stay, all where it is 0.
     :param status_shape: JMESPath over the backend's root answer, as ``version_shape``.
     """
 
@@ -59,6 +61,8 @@ class StackRequest:
     host_ca_file: str = ""
     backends: tuple[str, ...] = ()
     storage_shared: bool = False
+    image_folder: str = ""
+    keep_releases: int = 0
     fingerprints: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -73,6 +77,8 @@ def refuse_unusable(request: StackRequest) -> None:
     :raises Failure: when they cannot work.
     """
     refuse_incomplete(request.options)
+    if request.keep_releases < 0:
+        raise Failure(f"`toucan_stack_keep_releases` is {request.keep_releases}", "give the number of releases to keep, or 0 to keep all")
     refuse_mixed_majors(request.images)
     _refuse_torn_storage(request)
     if request.recorded_project not in ("", request.options.project):

@@ -35,12 +35,11 @@ def test_every_service_gets_its_image() -> None:
     }
 
 
-def test_a_mirror_of_docker_hub_gives_what_comes_from_there() -> None:
-    asked = {"frontend": "docker.io/toucantoco/frontend:v101.1.0", "backend": "quay.io/toucantoco/backend:v101.1.0"}
-    images = wanted_images(KINDS, "registry.test", {}, asked, "mirror.test:5000/hub/")
+def test_a_mirror_of_docker_hub_gives_what_comes_from_there_by_default() -> None:
+    images = wanted_images(KINDS, "registry.test", {"frontend": "v101.1.0"}, {"backend": "docker.io/mine/backend:v1"}, "mirror.test:5000/hub/")
     assert {kind: str(image) for kind, image in images.items()} == {
-        "frontend": "mirror.test:5000/hub/toucantoco/frontend:v101.1.0",
-        "backend": "quay.io/toucantoco/backend:v101.1.0",
+        "frontend": "registry.test/frontend:v101.1.0",
+        "backend": "docker.io/mine/backend:v1",
         "mongodb": "mirror.test:5000/hub/library/mongo:5.0.31",
         "redis": "mirror.test:5000/hub/library/redis:6.2-alpine",
     }

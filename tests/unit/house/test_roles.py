@@ -27,6 +27,8 @@ SHARED = {
     "toucan_ca_file",
     "toucan_frontend_url",
     "toucan_group",
+    "toucan_image_folder",
+    "toucan_image_mirror",
     "toucan_mongodb_ca_file",
     "toucan_mongodb_password",
     "toucan_mongodb_uri",

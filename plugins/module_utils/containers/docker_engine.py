@@ -410,11 +410,23 @@ def _registry_sentence(answer: str, reference: str, where: str, credentials: Cre
     if "x509" in answer or "certificate" in answer:
         return f"The certificate of {where} is not trusted by Docker: {verbatim}", "give its CA as `toucan_registry.ca_file`"
     if "unauthorized" in answer or "denied" in answer or "no basic auth" in answer or "authentication required" in answer:
-        who = f"user {credentials.username}" if credentials.username else "an anonymous user"
-        return f"Registry {where} refuses {who} for {reference}", "correct `toucan_registry.username` and `toucan_registry.password`"
+        return _refusal(answer, reference, where, credentials)
     if "manifest unknown" in answer or "not found" in answer or "name unknown" in answer:
         return f"Registry {where} has no image {reference}", _remedy_for_unknown(reference)
     return f"Registry {where} did not give {reference}: {verbatim}", "see that this host reaches the registry"
+
+
+def _refusal(answer: str, reference: str, where: str, credentials: Credentials) -> tuple[str, str]:
+    if credentials.username and where != credentials.registry:
+        return (
+            f"Registry {where} refuses an anonymous user for {reference}",
+            f"take an image that wants no login, or one of {credentials.registry}: the login of `toucan_registry` is for that registry alone",
+        )
+    who = f"user {credentials.username}" if credentials.username else "an anonymous user"
+    remedy = "correct `toucan_registry.username` and `toucan_registry.password`"
+    if credentials.username and "denied" in answer:
+        remedy = f"have this account let in to the repository, or {remedy}"
+    return f"Registry {where} refuses {who} for {reference}", remedy
 
 
 def _remedy_for_unknown(reference: str) -> str:

@@ -354,6 +354,81 @@ def test_a_mistake_of_our_own_is_no_failure_of_the_engine(docker: DockerEngine, 
         docker.unpause("id1")
 
 
+# -- archives, and images that are no longer needed -----------------------------------------------------------------------------------
+
+
+def test_an_archive_is_handed_over_whole(engine: Engine, docker: DockerEngine, tmp_path: Any) -> None:
+    archive = tmp_path / "a.tar"
+    archive.write_bytes(b"archive" * 1000)
+    engine.answers["POST /images/load"] = (200, Events([b'{"stream":"Loaded image: a:1"}\r\n']))
+    docker.load(str(archive))
+    assert engine.requests[-1].path == "/images/load"
+
+
+@pytest.mark.parametrize(
+    "answer, words",
+    [
+        ((200, Events([b'{"error":"no space left on device"}\r\n'])), "no space left on device"),
+        ((500, {"message": "unexpected EOF"}), "unexpected EOF"),
+        ((200, Broken([b'{"stream":"Loading"}\r\n'])), ".*(IncompleteRead|prematurely).*"),
+    ],
+)
+def test_an_archive_that_is_not_taken_is_one_sentence(engine: Engine, docker: DockerEngine, tmp_path: Any, answer: Any, words: str) -> None:
+    archive = tmp_path / "a.tar"
+    archive.write_bytes(b"archive")
+    engine.answers["POST /images/load"] = answer
+    with pytest.raises(Failure, match=f"Loading the images of {archive} into Docker failed: {words}; see that the archive is whole and that the disk has room"):
+        docker.load(str(archive))
+
+
+def test_an_archive_that_is_gone_is_one_sentence(docker: DockerEngine, tmp_path: Any) -> None:
+    with pytest.raises(Failure, match="Loading the images of .*/a.tar into Docker failed: .*No such file"):
+        docker.load(f"{tmp_path}/a.tar")
+
+
+def test_local_images_are_told_by_name_newest_first(engine: Engine, docker: DockerEngine) -> None:
+    engine.answers["GET /images/json"] = (
+        200,
+        [
+            {"Id": "sha256:1", "RepoTags": [f"{NAME}:v1", "elsewhere:1"], "RepoDigests": [f"{NAME}@{DIGEST}"]},
+            {"Id": "sha256:2", "RepoTags": [f"{NAME}-tools:v1"], "RepoDigests": None},
+            {"Id": "sha256:3", "RepoTags": [f"{NAME}:v2"], "RepoDigests": []},
+            {"Id": "sha256:4", "RepoTags": ["redis:8"], "RepoDigests": []},
+            {"Id": "sha256:5", "RepoTags": None, "RepoDigests": [f"{NAME}@sha256:2"]},
+        ],
+    )
+    engine.answers["GET /images/sha256:1/json"] = (200, {"Id": "sha256:1", "Metadata": {"LastTagTime": "2026-11-23T10:00:00.5Z"}})
+    engine.answers["GET /images/sha256:3/json"] = (200, {"Id": "sha256:3", "Metadata": {"LastTagTime": "2026-11-23T10:30:00.123456789+00:00"}})
+    engine.answers["GET /images/sha256:4/json"] = (200, {"Id": "sha256:4", "Metadata": {"LastTagTime": "0001-01-01T00:00:00Z"}})
+    assert [(image.id, image.references) for image in docker.local_images([NAME, "docker.io/library/redis"])] == [
+        ("sha256:3", (f"{NAME}:v2",)),
+        ("sha256:1", (f"{NAME}:v1", f"{NAME}@{DIGEST}")),
+        ("sha256:4", ("redis:8",)),
+        ("sha256:5", (f"{NAME}@sha256:2",)),
+    ]
+
+
+def test_images_of_other_containers_are_in_use(engine: Engine, docker: DockerEngine) -> None:
+    engine.answers["GET /containers/json"] = (200, [{"Id": "id1", "ImageID": "sha256:1"}, {"Id": "id2", "ImageID": "sha256:2"}])
+    assert docker.images_in_use(["id1"]) == {"sha256:2"}
+
+
+def test_an_image_is_tagged_and_untagged(engine: Engine, docker: DockerEngine) -> None:
+    engine.answers["POST /images/sha256:1/tag"] = (201, b"")
+    docker.tag("sha256:1", f"{NAME}:v1")
+    engine.answers[f"DELETE /images/{NAME}:v1"] = (200, [{"Untagged": f"{NAME}:v1"}])
+    docker.remove_image(f"{NAME}:v1")
+    assert [(request.method, request.path) for request in engine.requests[-2:]] == [("POST", "/images/sha256:1/tag"), ("DELETE", f"/images/{NAME}:v1")]
+
+
+def test_an_image_that_is_gone_is_removed_and_one_in_use_told(engine: Engine, docker: DockerEngine) -> None:
+    engine.answers[f"DELETE /images/{NAME}:v1"] = (404, {"message": "No such image"})
+    docker.remove_image(f"{NAME}:v1")
+    engine.answers[f"DELETE /images/{NAME}:v1"] = (409, {"message": "conflict: unable to remove repository reference"})
+    with pytest.raises(Failure, match=f"Removing image {NAME}:v1 failed: conflict: unable to remove"):
+        docker.remove_image(f"{NAME}:v1")
+
+
 # -- throw-away containers ------------------------------------------------------------------------------------------------------------
 
 

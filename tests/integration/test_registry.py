@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
@@ -17,16 +17,33 @@ from labrun.vendor import log_in_to_registry
 
 #: What Docker Hub calls the lab's images of databases and proxy, as the collection asks for them by default.
 HUB = {"library/mongo:5.0.31": "lab/mongodb:7.0", "library/redis:6.2-alpine": "lab/redis:8", "library/caddy:2.11-alpine": "lab/caddy:2.11"}
-#: Where a stack that is only planned would stand.
+#: Module `toucan_stack` where nothing stands, for plans alone.
 NOWHERE = {
-    "toucan_stack_project": "nowhere",
-    "toucan_stack_network": "nowhere",
-    "toucan_stack_directory": "/srv/nowhere/stack",
-    "toucan_stack_storage_directory": "/srv/nowhere/storage",
-    "toucan_stack_database_directory": "/srv/nowhere/mongodb",
-    "toucan_stack_secrets_path": "/srv/nowhere/secrets.json",
-    "toucan_stack_state_path": "/srv/nowhere/stack.json",
+    "project": "nowhere",
+    "network": "nowhere",
+    "directory": "/srv/nowhere/stack",
+    "storage_directory": "/srv/nowhere/storage",
+    "database_directory": "/srv/nowhere/mongodb",
+    "secrets_path": "/srv/nowhere/secrets.json",
+    "state_path": "/srv/nowhere/stack.json",
+    "frontend_url": "https://app.lab.test",
+    "backend_url": "https://api.lab.test",
+    "release": "v101.0.0",
 }
+
+
+def answers(host: Host, module: str, asked: Mapping[str, Mapping[str, Any]], told: str) -> str:
+    """What a module said by name of what it was asked, in check mode and one run: `NAME: MESSAGE`, or what `told` makes of the result."""
+    tasks: list[dict[str, Any]] = [
+        {"name": f"Ask {name}", f"toucan.selfhosted.{module}": dict(options), "register": f"asked_{name}", "failed_when": False}
+        for name, options in asked.items()
+    ]
+    result = "lookup('ansible.builtin.vars', 'asked_' ~ item)"
+    message = f"{{{{ item }}}}: {{{{ {result}.msg | default({told.replace('RESULT', result)}) }}}}"
+    tasks.append({"name": "Show", "ansible.builtin.debug": {"msg": message}, "loop": list(asked)})
+    run = host.play(tasks, "--check").succeeded()
+    assert "Traceback" not in run.output
+    return run.text
 
 
 def quay(**changes: str) -> dict[str, str]:
@@ -85,84 +102,61 @@ def test_the_robots_password_stays_nowhere(host: Host) -> None:
     assert quay()["username"] not in host.shell("cat /root/.docker/config.json 2>/dev/null || true")
 
 
-class Refusal(NamedTuple):
-    """A registry that is refused or refuses, and the words that say so."""
-
-    registry: Mapping[str, str]
-    words: tuple[str, ...]
-
-
-def refusals() -> dict[str, Refusal]:
-    """Registries by what is wrong with them."""
-    pieces = lab_piece("registries")
-    stranger = "toucantoco+stranger"
-    return {
-        "account_without_rights": Refusal(
-            quay(username=stranger, password=pieces["bearer"]["accounts"][stranger]),
-            (f"Registry quay.lab.test refuses user {stranger} for quay.lab.test/toucantoco/", "have this account let in to the repository"),
-        ),
-        "wrong_password": Refusal(
-            quay(password="not-the-robots-password"),
-            ("Registry quay.lab.test refuses user toucantoco+robot for", "correct `toucan_registry.username` and `toucan_registry.password`"),
-        ),
-        "login_page": Refusal(
-            {"name": f"{pieces['login_page']['name']}/toucantoco"},
-            ("Registry login.lab.test answered with a web page, such as the login page of a portal", "let this host past the portal, or correct"),
-        ),
-        "login_page_with_an_account": Refusal(
-            quay(name=f"{pieces['login_page']['name']}/toucantoco"), ("Registry login.lab.test answered with a web page, such as the login page",)
-        ),
-    }
-
-
-@pytest.mark.parametrize("fault", ["account_without_rights", "wrong_password", "login_page"])
-def test_a_registry_that_refuses_is_one_sentence(host: Host, fault: str) -> None:
-    registry, words = refusals()[fault]
-    trust(host, "login.lab.test")
-    before = host.shell(CONTAINERS)
-    run = host.role("toucan_stack", "--check", variables=of_quay(**NOWHERE) | {"toucan_registry": dict(registry)})
-    run.refused(*words)
-    assert "not-the-robots-password" not in run.output
-    assert host.shell(CONTAINERS) == before
-
-
 def trust(host: Host, registry: str) -> None:
     """Let the host's engine trust a registry by the lab's authority, which its system trusts already."""
     host.shell(f"mkdir -p /etc/docker/certs.d/{registry} && cp /usr/local/share/ca-certificates/toucan.crt /etc/docker/certs.d/{registry}/ca.crt")
 
 
-def test_versions_are_looked_up_in_a_registry_with_tokens(host: Host) -> None:
-    """All in one run, which goes on where one is refused."""
-    asked = {"robot": Refusal(quay(), ()), **refusals()}
-    tasks = [
-        {
-            "name": f"Ask as {name}",
-            "toucan.selfhosted.toucan_version": {f"registry_{key}": value for key, value in registry.items()} | {"registry": True},
-            "register": f"asked_{name}",
-            "failed_when": False,
-        }
-        for name, (registry, dummy) in asked.items()
-    ]
-    told = "{{ item }}: {{ lookup('ansible.builtin.vars', item).msg | default('newer ' ~ lookup('ansible.builtin.vars', item).registry.newer | join(' ')) }}"
-    tasks.append({"name": "Show", "ansible.builtin.debug": {"msg": told}, "loop": [f"asked_{name}" for name in asked]})
-    text = host.play(tasks).succeeded().text
+def registries() -> dict[str, dict[str, str]]:
+    """Registries by what there is to say of them."""
+    pieces = lab_piece("registries")
+    stranger, page, mirror = "toucantoco+stranger", f"{pieces['login_page']['name']}/toucantoco", f"{pieces['mirror']['name']}/toucantoco"
+    return {
+        "robot": quay(),
+        "stranger": quay(username=stranger, password=pieces["bearer"]["accounts"][stranger]),
+        "wrong_password": quay(password="not-the-robots-password"),
+        "nobody": {"name": quay()["name"]},
+        "login_page": {"name": page},
+        "login_page_with_account": quay(name=page),
+        "mirror": {"name": mirror},
+    }
+
+
+def test_what_a_registry_says_to_a_deployment_is_one_sentence(host: Host) -> None:
+    trust(host, "login.lab.test")
+    before = host.shell(CONTAINERS)
+    images = {kind: f"mirror.lab.test/lab/{name}" for kind, name in (("mongodb", "mongodb:7.0"), ("redis", "redis:8"))}
+    asked = {name: {**NOWHERE, "registry": registry, "images": images} for name, registry in registries().items()}
+    asked["mirror_without_release"] = {**asked["mirror"], "release": "v999.0.0"}
+    text = answers(host, "toucan_stack", asked, "'planned ' ~ RESULT.images.backend.digest")
     for words in (
-        "asked_robot: newer v101.1",
-        "asked_account_without_rights: Registry quay.lab.test refuses repository toucantoco/",
-        "asked_wrong_password: Registry quay.lab.test refused the login of toucantoco+robot",
-        "asked_login_page: Registry login.lab.test answered with a web page, such as the login page of a portal",
-        "asked_login_page_with_an_account: Registry login.lab.test answered with a web page",
+        f"robot: planned {digest_of('toucantoco/backend', 'v101.0.0')}",
+        f"mirror: planned {digest_of('toucantoco/backend', 'v101.0.0')}",
+        "stranger: Registry quay.lab.test refuses user toucantoco+stranger for quay.lab.test/toucantoco/frontend:v101.0.0; have this account let in to",
+        "wrong_password: Registry quay.lab.test refuses user toucantoco+robot for quay.lab.test/toucantoco/frontend:v101.0.0; correct `toucan_registry",
+        "nobody: Registry quay.lab.test refuses an anonymous user for quay.lab.test/toucantoco/frontend:v101.0.0; correct `toucan_registry.username`",
+        "login_page: Registry login.lab.test answered with a web page, such as the login page of a portal",
+        "login_page_with_account: Registry login.lab.test answered with a web page, such as the login page of a portal",
+        "mirror_without_release: Registry mirror.lab.test has no image mirror.lab.test/toucantoco/frontend:v999.0.0; correct `toucan_release`",
     ):
         assert words in text
     assert "not-the-robots-password" not in text
+    assert host.shell(CONTAINERS) == before
 
 
-def test_a_mirror_wants_no_login_and_says_what_it_lacks(host: Host) -> None:
-    mirror = {"name": f"{lab_piece('registries')['mirror']['name']}/toucantoco"}
-    planned = host.role("toucan_stack", "--check", "--diff", variables=of_quay(**NOWHERE) | {"toucan_registry": mirror}).succeeded()
-    assert f"mirror.lab.test/toucantoco/backend:v100.1.0@{digest_of('toucantoco/backend', 'v100.1.0')}" in planned.output
-    lacking = of_quay(**NOWHERE) | {"toucan_registry": mirror, "toucan_release": "v999.0.0"}
-    host.role("toucan_stack", "--check", variables=lacking).refused("Registry mirror.lab.test has no image", "correct `toucan_release` or `toucan_registry.name`")
+def test_what_a_registry_says_to_a_look_at_versions_is_one_sentence(host: Host) -> None:
+    asked = {name: {"registry": True, **{f"registry_{key}": value for key, value in registry.items()}} for name, registry in registries().items()}
+    text = answers(host, "toucan_version", asked, "'newer ' ~ RESULT.registry.newer | join(' ')")
+    for words in (
+        "robot: newer v101.1",
+        "mirror: newer v101.1",
+        "stranger: Registry quay.lab.test refuses repository toucantoco/",
+        "wrong_password: Registry quay.lab.test refused the login of toucantoco+robot; correct `registry_username` and `registry_password`",
+        "login_page: Registry login.lab.test answered with a web page, such as the login page of a portal",
+        "login_page_with_account: Registry login.lab.test answered with a web page, such as the login page of a portal",
+    ):
+        assert words in text
+    assert "not-the-robots-password" not in text
 
 
 # -- images of former releases -------------------------------------------------------------------------------------------------------------
@@ -175,26 +169,28 @@ def local_images(host: Host) -> set[str]:
 
 def test_a_newer_release_sends_away_all_but_the_last(host: Host) -> None:
     """The third release removes the first, unless somebody uses it, and what lies about without a tag; nothing of anybody else."""
-    own = "quay.lab.test/toucantoco"
-    log_in_to_registry(host)
-    registry = lab_facts()["lab_registry"]
-    host.shell(f"docker pull -q {registry}/toucantoco-b/frontend:v100.1.0 && docker pull -q {registry}/lab/caddy:2.6")
+    robot, lab = quay(), lab_facts()["lab_registry"]
+    own, untagged = robot["name"], f"{robot['name']}/frontend@{digest_of('toucantoco/frontend', 'v101.1.2')}"
     allowed = {"toucan_stack_allow_version_change": True}
     host.role("toucan_stack", variables=of_quay(**allowed) | {"toucan_release": "v101.0.0"}).succeeded()
     assert {f"{own}/{kind}:{tag}" for kind in ("backend", "frontend") for tag in ("v100.1.0", "v101.0.0")} <= local_images(host)
-    host.shell(f"docker create --name somebody {own}/backend:v100.1.0")
-    host.shell(f"docker tag {own}/frontend:v100.1.0 elsewhere/frontend:mine")
-    host.shell(f"docker rmi {own}/frontend:v101.0.0 2>&1 || true")
+
+    host.shell(f"docker create --name somebody {own}/backend:v100.1.0 && docker tag {own}/frontend:v100.1.0 elsewhere/frontend:mine")
+    host.shell(f"docker login --username {robot['username']} --password-stdin quay.lab.test && docker pull -q {untagged}", robot["password"].encode())
+    host.shell("docker logout quay.lab.test")
+    log_in_to_registry(host)
+    host.shell(f"docker pull -q {lab}/toucantoco-b/frontend:v100.1.0 && docker pull -q {lab}/lab/caddy:2.6 && docker logout {lab}")
     before = local_images(host)
     last = of_quay(**allowed) | {"toucan_release": "v101.1.0"}
     planned = host.role("toucan_stack", "--check", "--diff", variables=last).succeeded()
-    assert f"image {own}/frontend:v100.1.0" in planned.output
+    assert f"image {own}/frontend:v100.1.0" in planned.text
+    assert f"image {untagged}" in planned.text
+    assert f"image {own}/backend:v100.1.0" not in planned.text
     assert local_images(host) == before
+
     host.role("toucan_stack", variables=last).succeeded()
-    after = local_images(host)
-    assert f"{own}/frontend:v100.1.0" not in after
-    assert {f"{own}/backend:v100.1.0", "elsewhere/frontend:mine", f"{registry}/toucantoco-b/frontend:v100.1.0", f"{registry}/lab/caddy:2.6"} <= after
-    assert {f"{own}/{kind}:{tag}" for kind in ("backend", "frontend") for tag in ("v101.1.0",)} <= after
+    added = {f"{own}/backend:v101.1.0", f"{own}/frontend:v101.1.0"}
+    assert local_images(host) == (before | added) - {f"{own}/frontend:v100.1.0", f"{own}/frontend:<none>"}
     host.role("toucan_stack", variables=last).unchanged()
 
 
@@ -260,30 +256,62 @@ def test_what_is_loaded_stays_when_its_names_move_and_its_archives_go(closed: Ho
     assert closed.containers() == before
 
 
-def damage(host: Host) -> None:
-    """Archives as a copy that broke off leaves them, and one that was never one."""
-    host.shell(f"mkdir -p {FOLDER}.cut {FOLDER}.cut-gz {FOLDER}.other")
-    host.shell(f"head -c 100000 {FOLDER}/product-v101.1.0.tar > {FOLDER}.cut/product.tar")
-    host.shell(f"head -c 100000 {FOLDER}/databases.tar.gz > {FOLDER}.cut-gz/databases.tar.gz")
-    host.shell(f"tar -C /etc -cf {FOLDER}.other/etc.tar hostname")
-
-
+#: Folders by what is wrong with them: how they are made, and what is said of them.
 FOLDERS = {
-    "wrong_release": (FOLDER, ("Folder /srv/images holds no image quay.io/toucantoco/", "product-v101.1.0.tar (quay.io/toucantoco/", "databases.tar.gz (")),
-    "no_folder": ("/srv/nothing", ("Looking into the folder of image archives /srv/nothing on this host failed: No such file", "correct `toucan_image_folder`")),
-    "empty": (f"{FOLDER}.cut-none", ("holds no image", "no file in it ends in .tar, .tar.gz, .tgz")),
-    "cut_off": (f"{FOLDER}.cut", ("/srv/images.cut/product.tar is no whole archive of `docker save`", "copy it whole, and compare the sizes")),
-    "cut_off_gzip": (f"{FOLDER}.cut-gz", ("/srv/images.cut-gz/databases.tar.gz is no whole archive of `docker save`",)),
-    "other_archive": (f"{FOLDER}.other", ("/srv/images.other/etc.tar is no whole archive of `docker save`: it has no manifest.json",)),
+    "other_release": (f"cp {FOLDER}/* .", "holds no image quay.io/toucantoco/frontend:v101.0.0: there are databases.tar.gz ("),
+    "missing": ("rmdir $PWD", "on this host failed: No such file or directory; put the archives there, or correct `toucan_image_folder`"),
+    "empty": ("touch README.txt", "holds no image quay.io/toucantoco/frontend:v101.0.0: no file in it ends in .tar, .tar.gz, .tgz"),
+    "cut": (f"head -c 100000 {FOLDER}/product-v101.1.0.tar > product.tar", "product.tar is no whole archive of `docker save`: "),
+    "cut_gzip": (f"head -c 100000 {FOLDER}/databases.tar.gz > databases.tar.gz", "databases.tar.gz is no whole archive of `docker save`: "),
+    "foreign": ("tar -C /etc -cf etc.tar hostname", "etc.tar is no whole archive of `docker save`: it has no manifest.json; make it anew with `docker save`"),
 }
 
 
-@pytest.mark.parametrize("fault", FOLDERS)
-def test_a_folder_that_does_not_help_is_one_sentence(closed: Host, fault: str) -> None:
-    folder, words = FOLDERS[fault]
-    damage(closed)
-    closed.shell(f"mkdir -p {FOLDER}.cut-none")
+def test_a_folder_that_does_not_help_is_one_sentence(closed: Host) -> None:
+    asked = {}
+    for name, (made, dummy) in FOLDERS.items():
+        folder = f"/srv/folders/{name}"
+        closed.shell(f"mkdir -p {folder} && cd {folder} && {made}")
+        asked[name] = {**NOWHERE, "image_folder": folder}
     before = closed.shell(ENGINE)
-    asked = without_a_way_out(**NOWHERE) | {"toucan_image_folder": folder, "toucan_release": "v101.0.0"}
-    closed.role("toucan_stack", "--check", variables=asked).refused(*words)
+    text = answers(closed, "toucan_stack", asked, "'no refusal'")
+    for name, (dummy, words) in FOLDERS.items():
+        assert f"/srv/folders/{name}" in text.split(f" {name}: ")[1].split(words)[0]
     assert closed.shell(ENGINE) == before
+
+
+def test_an_archive_whose_layers_are_damaged_is_refused_by_the_engine(closed: Host) -> None:
+    """Its lists are whole, so that only loading it shows the damage; what runs goes on."""
+    folder = "/srv/folders/layers"
+    closed.shell(f"mkdir -p {folder} && cd {folder} && cp {FOLDER}/proxy.tar proxy.tar")
+    closed.shell(f"cd {folder} && python3 - <<'PY'\n{DAMAGE}\nPY")
+    before = closed.shell(CONTAINERS)
+    asked = without_a_way_out(toucan_proxy_image="docker.io/library/caddy:damaged") | {"toucan_image_folder": folder}
+    closed.role("toucan_proxy", variables=asked).refused(f"{folder}/proxy.tar", "`docker save`")
+    assert closed.shell(CONTAINERS) == before
+
+
+#: Makes `proxy.tar` an archive of another name and configuration, whose layers are noise.
+DAMAGE = """
+import io, json, tarfile
+with tarfile.open("proxy.tar") as whole:
+    manifest = json.load(whole.extractfile("manifest.json"))
+    members = [(member, whole.extractfile(member).read() if member.isfile() else None) for member in whole]
+manifest[0]["RepoTags"] = ["caddy:damaged"]
+config = manifest[0]["Config"]
+other = config[:-8] + "00000000"
+manifest[0]["Config"] = other
+with tarfile.open("proxy.tar", "w") as damaged:
+    for member, content in members:
+        if member.name in ("index.json", "repositories", "oci-layout"):
+            continue
+        if member.name == "manifest.json":
+            content = json.dumps(manifest).encode()
+        elif member.name == config:
+            member.name = other
+        elif content and member.name in manifest[0]["Layers"]:
+            content = b"noise" * 1000
+        if content is not None:
+            member.size = len(content)
+        damaged.addfile(member, io.BytesIO(content) if content is not None else None)
+"""

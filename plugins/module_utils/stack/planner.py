@@ -205,7 +205,7 @@ def _old_images(desired: Desired, observed: Observed) -> list[Step]:
     """
     if desired.only or not desired.keep_releases:
         return []
-    steps = []
+    steps: list[Step] = []
     for kind in PRODUCT_REPOSITORIES:
         image, former = desired.images.get(kind), observed.deployed.get(kind)
         if image and former and str(image) != str(former):

@@ -216,9 +216,9 @@ def closed() -> Host:
     for name, source in names.items():
         host.shell(f"docker pull -q {source} && docker tag {source} {name}")
     product = [name for name in names if "toucantoco" in name]
-    databases = [name for name in names if "mongo" in name or "redis" in name]
     host.shell(f"mkdir {FOLDER} && docker save -o {FOLDER}/product-v101.1.0.tar {' '.join(product)}")
-    host.shell(f"docker save {' '.join(databases)} | gzip -1 > {FOLDER}/databases.tar.gz")
+    host.shell(f"docker save docker.io/library/redis:6.2-alpine | gzip -1 > {FOLDER}/redis.tar.gz")
+    host.shell(f"docker save -o {FOLDER}/mongo.tar docker.io/library/mongo:5.0.31")
     host.shell(f"docker save -o {FOLDER}/proxy.tar docker.io/library/caddy:2.11-alpine && echo notes > {FOLDER}/README.txt")
     host.shell(f"docker logout {lab} && docker image prune --all --force")
     assert local_images(host) == set()
@@ -258,11 +258,11 @@ def test_what_is_loaded_stays_when_its_names_move_and_its_archives_go(closed: Ho
 
 #: Folders by what is wrong with them: how they are made, and what is said of them.
 FOLDERS = {
-    "other_release": (f"cp {FOLDER}/* .", "holds no image quay.io/toucantoco/frontend:v101.0.0: there are databases.tar.gz ("),
+    "other_release": (f"ln {FOLDER}/* .", "holds no image quay.io/toucantoco/frontend:v101.0.0: there are mongo.tar (mongo:5.0.31), product-v101.1.0.tar (quay.io/toucantoco/"),
     "missing": ("rmdir $PWD", "on this host failed: No such file or directory; put the archives there, or correct `toucan_image_folder`"),
     "empty": ("touch README.txt", "holds no image quay.io/toucantoco/frontend:v101.0.0: no file in it ends in .tar, .tar.gz, .tgz"),
     "cut": (f"head -c 100000 {FOLDER}/product-v101.1.0.tar > product.tar", "product.tar is no whole archive of `docker save`: "),
-    "cut_gzip": (f"head -c 100000 {FOLDER}/databases.tar.gz > databases.tar.gz", "databases.tar.gz is no whole archive of `docker save`: "),
+    "cut_gzip": (f"head -c 100000 {FOLDER}/redis.tar.gz > redis.tar.gz", "redis.tar.gz is no whole archive of `docker save`: "),
     "foreign": ("tar -C /etc -cf etc.tar hostname", "etc.tar is no whole archive of `docker save`: it has no manifest.json; make it anew with `docker save`"),
 }
 

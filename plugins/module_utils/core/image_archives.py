@@ -60,7 +60,7 @@ class ArchiveFolder:
         self._known: dict[str, list[ArchivedImage]] = {}
 
     def find(self, asked: str) -> ArchivedImage:
-        """The image that was saved as ``asked`` (``NAME:TAG``), in the first archive by name that holds it.
+        """The image that was saved as ``asked`` (``NAME:TAG``), in the first archive that holds it, by name, packed ones last.
 
         :raises Failure: when none does, saying what they hold, or which of them is damaged.
         """
@@ -89,10 +89,10 @@ class ArchiveFolder:
         return self._known[path]
 
     def _archives(self) -> list[str]:
-        """Paths of the archives, by name. Links are left out: what they lead to may be anything."""
+        """Paths of the archives, packed ones last, which take long to read. Links are left out: what they lead to may be anything."""
         try:
             with os.scandir(self.path) as entries:
-                return sorted(entry.path for entry in entries if entry.name.endswith(SUFFIXES) and entry.is_file(follow_symlinks=False))
+                found = [entry.path for entry in entries if entry.name.endswith(SUFFIXES) and entry.is_file(follow_symlinks=False)]
         except OSError as error:
             raise Failure(
                 f"Looking into the folder of image archives {self.path} on this host failed: {error.strerror}",
@@ -100,6 +100,7 @@ class ArchiveFolder:
                 subject=self.path,
                 answer=str(error),
             ) from error
+        return sorted(found, key=lambda path: (not path.endswith(".tar"), path))
 
     def _contents(self, paths: list[str]) -> str:
         if not paths:

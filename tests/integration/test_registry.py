@@ -60,7 +60,8 @@ def variables(**changes: Any) -> dict[str, Any]:
 
 def images(host: Host) -> dict[str, str]:
     """Image by name of every container, as it was started."""
-    return dict(line.split() for line in host.shell("docker ps -a --format '{{.Names}} {{.Image}}'").splitlines())
+    listed = host.shell("docker ps -aq | xargs docker inspect -f '{{.Name}} {{.Config.Image}}'")
+    return dict(line.lstrip("/").split() for line in listed.splitlines())
 
 
 # -- a registry with tokens, and a mirror of Docker Hub beside it ------------------------------------------------------------------------

@@ -34,8 +34,8 @@ _LOGIN_REFUSED = (18, 8000)  # of MongoDB, and of Atlas
 _NOT_AUTHORISED = 13
 _SECRET_OPTIONS = ("authMechanismProperties", "proxyPassword", "tlsCertificateKeyFilePassword")
 _ASIDE = re.compile(r" \(configured timeouts:[^)]*\)| \(_ssl\.c:\d+\)|, Timeout: .*", re.DOTALL)
-# A server without TLS takes the first bytes for nonsense and hangs up, which is seen in one of these ways.
-_NO_TLS = re.compile("WRONG_VERSION_NUMBER|EOF occurred|UNEXPECTED_EOF|record.layer.failure|handshake failed.*reset by peer", re.IGNORECASE)
+# A server without TLS takes the first bytes for nonsense: it answers in the open, or hangs up.
+_NO_TLS = re.compile("wrong_version_number|eof occurred|unexpected_eof|record.layer.failure|reset by peer|connection closed", re.IGNORECASE)
 _BAD_CERTIFICATE = "CERTIFICATE_VERIFY_FAILED"
 
 
@@ -207,7 +207,10 @@ def _sentence(where: str, address: tuple[str, Any], uri: MongodbUri, has_ca: boo
     if _BAD_CERTIFICATE in answer:
         return _certificate_sentence(where, has_ca, answer)
     if uri.uses_tls and _NO_TLS.search(answer):
-        return f"MongoDB at {where} does not speak TLS: {answer}", "take `tls=true` and `toucan_mongodb_ca_file` out, or have TLS switched on there"
+        return (
+            f"MongoDB at {where} breaks off where TLS is asked for: {answer}",
+            "have TLS switched on there; for a server without it take `tls=true` and `toucan_mongodb_ca_file` out",
+        )
     if not uri.uses_tls and address[0] and _speaks_tls(*address):
         return (
             f"MongoDB at {where} wants TLS, and `toucan_mongodb_uri` asks for none: {answer}",

@@ -105,7 +105,7 @@ def test_the_product_runs_on_databases_of_somebody_else(host: Host, pieces: dict
     assert f'"mongodb": {{"hosts": ["{pieces["mongodb"]["address"]}"], "version": "7.0' in run.output
     assert "was looked at from this host alone" not in run.text
     refuse_canaries(run.output, pieces)
-    assert set(host.containers()) == {"toucan-frontend-1", "toucan-backend-1", "toucan-proxy-proxy-1"}
+    assert [name for name in sorted(host.containers()) if not name.startswith("toucan-proxy")] == ["toucan-backend-1", "toucan-frontend-1"]
     curl(host, f"-f https://{BACKEND}/small-apps -H @- -H 'Content-Type: application/json' --data '{{\"name\": \"Sales 2021\"}}'", bearer(host))
     assert "Sales 2021" in str(asked(pieces, f"[str(list(client[{INSTANCE!r}][name].find())) for name in client[{INSTANCE!r}].list_collection_names()]"))
 

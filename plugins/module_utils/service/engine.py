@@ -19,7 +19,7 @@ from ..containers.compose import ComposeProject, read_yaml
 from ..containers.docker_engine import Container, Credentials, DockerEngine, Neighbour
 from ..containers.health import Watched, wait_until_healthy
 from ..contract import services as kinds
-from ..contract.stack import COMPOSE_FILE, MONGODB_PASSWORD, REDIS_CONFIG, SECRETS_FILE, StackOptions
+from ..contract.stack import COMPOSE_FILE, MONGODB_CA, MONGODB_PASSWORD, REDIS_CONFIG, SECRETS_FILE, StackOptions
 from ..contract.workers import Workers
 from ..core.files import json_bytes, read_json, write_atomic
 from ..core.plan import Step
@@ -37,7 +37,7 @@ from .request import ABSENT, RESTARTED, STARTED, Configuration, Leavings, Networ
 STACK_DIRECTORY = "/var/lib/toucan/stack"
 PROXY_DIRECTORY = "/var/lib/toucan/proxy"
 PROXY_PROJECT = "toucan-proxy"
-_STACK_FILES = (COMPOSE_FILE, SECRETS_FILE, MONGODB_PASSWORD, REDIS_CONFIG)
+_STACK_FILES = (COMPOSE_FILE, SECRETS_FILE, MONGODB_CA, MONGODB_PASSWORD, REDIS_CONFIG)
 _PROXY_FILES = (COMPOSE_FILE, caddy.LOADED, caddy.CONFIG_FOLDER, caddy.CANDIDATE_FOLDER)
 _NAMES = {**kinds.COMPOSE_NAMES, kinds.PROXY: caddy.SERVICE}
 _PLACES = {"storage": (kinds.BACKEND, "files of the backend"), "database": (kinds.MONGODB, "database")}

@@ -39,11 +39,12 @@ _value:
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.environment import INSTANCE_NAME, MONGODB_STACK_USER
+from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.environment import ADMIN_PASSWORD, INSTANCE_NAME, JWT_SECRET, MONGODB_STACK_USER
 from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.services import BACKEND, DEFAULT_ADMIN
-from ansible_collections.toucan.selfhosted.plugins.module_utils.core.secrets import ADMIN, JWT
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.secrets import ADMIN
 
-_MADE = "made"
+# Secrets that were made for the stack: by this run, or by an earlier one that recorded it.
+_MADE = ("made", "kept")
 
 
 def adoption_summary(adopted: Mapping[str, Any], stack: Mapping[str, Any] | None = None) -> list[str]:
@@ -95,17 +96,17 @@ def _details(step: Mapping[str, Any]) -> str:
 
 
 def _consequences(adopted: Mapping[str, Any], steps: list[Mapping[str, Any]]) -> list[str]:
-    secrets = adopted["secrets"]
+    new = {name for step in steps for kind in ("added", "changed") for name in _variables(step).get(kind, ())}
     lines = []
-    if secrets.get(JWT) == _MADE:
+    if JWT_SECRET in new:
         lines.append("Every user logs in again once, because the secret that signs their tokens is new.")
-    if secrets.get(ADMIN) == _MADE:
+    if ADMIN_PASSWORD in new and adopted["secrets"].get(ADMIN) in _MADE:
         lines.append(
             f"User {DEFAULT_ADMIN} gets a new password, `{ADMIN}` of the secrets file; to keep the one it has, give it in `toucan_secrets` and run this again."
         )
     if any(step["id"] == f"mongodb.user:{MONGODB_STACK_USER}" for step in steps):
         lines.append(f"MongoDB asks for a login from then on, of user {MONGODB_STACK_USER} with `mongodb_password` of the secrets file.")
-    if any(INSTANCE_NAME in names for step in steps for names in _variables(step).values()):
+    if INSTANCE_NAME in new:
         lines.append(
             f"The backend's {INSTANCE_NAME} changes, by which it may call its databases: leave `toucan_stack_instance_name` empty unless you know better."
         )

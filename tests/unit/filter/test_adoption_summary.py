@@ -19,7 +19,7 @@ ADOPTED: dict[str, Any] = {
     "state": {"places": {"storage": "/srv/storage", "database": "bi_data"}, "adopted": {"compose_files": ["/opt/bi/docker-compose.yml"]}},
 }
 CHANGES = {
-    "variables": {"added": ["A", "B"], "removed": ["C"]},
+    "variables": {"added": ["TOUCAN_JWT_SECRET_KEY", "TOUCAN_USER_SUPERADMIN_PASSWORD"], "removed": ["C"]},
     "ports_closed": ["5000"],
     "networks_left": ["corp"],
     "mounts_left": ["/etc/x"],
@@ -42,8 +42,8 @@ def test_everything_is_told_in_lines() -> None:
         "The compose file /opt/lost.yml, which the containers name, is gone.",
         "site.yml would create compose.yaml.",
         "site.yml would create user app of MongoDB.",
-        "site.yml would recreate service backend: added variables A, B; removed variables C; port 5000 closes; network corp is left; "
-        "the mount at /etc/x goes; restart policy no becomes always; its own extra_hosts, command go; same image.",
+        "site.yml would recreate service backend: added variables TOUCAN_JWT_SECRET_KEY, TOUCAN_USER_SUPERADMIN_PASSWORD; "
+        "removed variables C; port 5000 closes; network corp is left; the mount at /etc/x goes; restart policy no becomes always; its own extra_hosts, command go; same image.",
         "site.yml would remove container x.",
         "Every user logs in again once, because the secret that signs their tokens is new.",
         "User toucantoco gets a new password, `admin_password` of the secrets file; to keep the one it has, give it in `toucan_secrets` and run this again.",
@@ -58,6 +58,12 @@ def test_a_changed_instance_name_and_image_are_warned_of() -> None:
     assert lines[0].startswith("Found: containers that no compose project holds: ")
     assert "site.yml would recreate service backend: added variables TOUCAN_INSTANCE_NAME; image a becomes b." in lines
     assert any(line.startswith("The backend's TOUCAN_INSTANCE_NAME changes") for line in lines)
+
+
+def test_a_password_that_is_given_is_no_new_one() -> None:
+    kept = adoption_summary({**ADOPTED, "secrets": {"admin_password": "kept"}}, {"plan": STEPS})
+    given = adoption_summary({**ADOPTED, "secrets": {"admin_password": "given"}}, {"plan": STEPS})
+    assert [line for line in kept if line not in given and "toucantoco" in line]
 
 
 def test_nothing_to_do_and_nothing_to_see_are_said() -> None:

@@ -43,7 +43,8 @@ def test_everything_is_told_in_lines() -> None:
         "site.yml would create compose.yaml.",
         "site.yml would create user app of MongoDB.",
         "site.yml would recreate service backend: added variables TOUCAN_JWT_SECRET_KEY, TOUCAN_USER_SUPERADMIN_PASSWORD; "
-        "removed variables C; port 5000 closes; network corp is left; the mount at /etc/x goes; restart policy no becomes always; its own extra_hosts, command go; same image.",
+        "removed variables C; port 5000 closes; network corp is left; "
+        "the mount at /etc/x goes; restart policy no becomes always; its own extra_hosts, command go; same image.",
         "site.yml would remove container x.",
         "Every user logs in again once, because the secret that signs their tokens is new.",
         "User toucantoco gets a new password, `admin_password` of the secrets file; to keep the one it has, give it in `toucan_secrets` and run this again.",

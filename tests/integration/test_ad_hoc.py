@@ -73,6 +73,15 @@ def test_the_versions_of_all_hosts_are_told_and_who_cannot_be_reached_is_named(d
     assert deployed.containers() == before
 
 
+def test_a_service_is_looked_after_ad_hoc(deployed: Host, inventory: Path) -> None:
+    before = deployed.containers()
+    run = ansible(deployed, inventory, deployed.name, "--become", "-m", "toucan_service", "-a", "state=stopped services=frontend,redis", "--check")
+    told = said(run.output, deployed.name)
+    assert told.startswith(f"{deployed.name} | CHANGED => ")
+    assert [line for line in told.splitlines() if "id: service." in line] == ["    id: service.remove:frontend", "    id: service.remove:redis"], told
+    assert deployed.containers() == before
+
+
 def said(output: str, host: str) -> str:
     """What one host said: from the line that its name begins to the next host's."""
     lines = output.splitlines()

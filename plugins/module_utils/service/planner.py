@@ -159,7 +159,8 @@ def _plan_removal(request: ServiceRequest, observed: Observed) -> list[Step]:
     if request.remove_data:
         _refuse_unconfirmed(request, observed)
         _refuse_unsafe(observed)
-    steps = _removals(STOP_ORDER, observed)
+    # Another stack may have a project of the usual name on a host that this collection has only prepared.
+    steps = _removals({*observed.known, *observed.definitions}, observed)
     network = observed.leavings.network
     if network and removable(network):
         steps.append(Step(f"network.remove:{network.name}", "remove", f"network {network.name}", {"driver": "bridge"}, None))

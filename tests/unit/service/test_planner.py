@@ -219,6 +219,14 @@ def test_a_second_removal_changes_nothing() -> None:
     assert kept(request(ABSENT), Observed()) == []
 
 
+def test_containers_that_neither_state_nor_compose_file_know_are_not_this_stacks() -> None:
+    foreign = {kind: container(kind) for kind in ("backend", "mongodb")}
+    assert plan_services(request(ABSENT), host(known=(), containers=foreign)) == []
+    # What a first run started that died before it recorded anything is.
+    steps = plan_services(request(ABSENT), host(known=(), containers=foreign, definitions={"backend": DEFINITIONS["backend"]}))
+    assert ids(steps) == ["service.remove:backend"]
+
+
 @pytest.mark.parametrize(
     ("network", "words"),
     [

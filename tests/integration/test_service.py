@@ -63,6 +63,19 @@ def cut_the_power(host: Host) -> None:
     subprocess.run(["docker", "start", host.name], stdout=subprocess.DEVNULL, check=True)
 
 
+def wait_for_the_engine(host: Host) -> None:
+    """Return when the engine answers on a host that has just been started, and its ssh server with it."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            host.shell("docker info")
+            return
+        except AssertionError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.5)
+
+
 def started(host: Host) -> set[str]:
     """When backend and proxy started."""
     return set(host.shell("docker inspect -f '{{.State.StartedAt}}' toucan-backend-1 toucan-proxy-caddy-1").split())
@@ -106,7 +119,7 @@ def test_what_is_stopped_stays_stopped_over_a_reboot(host: Host) -> None:
     assert host.shell("docker volume ls --quiet") == ""
     assert host.state()["stopped"] == ALL
     restart_the_host(host)
-    host.shell("timeout 120 sh -c 'until docker info >/dev/null 2>&1; do sleep 0.2; done'")
+    wait_for_the_engine(host)
     run(host, "stop").unchanged()
     assert host.containers() == {}
 

@@ -170,7 +170,7 @@ plan:
       action: update
       object: mongodb_password in /etc/toucan/secrets.json
       before: in use
-      after: new value
+      after: new value, with which MongoDB and Backend start anew
 failure:
   description: The parts of a foreseen failure, RV(ignore:msg) as data.
   returned: failure

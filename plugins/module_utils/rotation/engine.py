@@ -9,11 +9,12 @@ import secrets
 from collections.abc import Iterable, Mapping
 from typing import Any, Callable
 
+from ..contract import services as kinds
 from ..core.errors import Failure
 from ..core.plan import Step
 from ..core.secrets import ROTATION
 from .record import Kept, destined, read_kept, write_kept
-from .request import RotationRequest
+from .request import USERS, RotationRequest
 
 _BYTES = 32
 MADE, GIVEN, BEGUN = "a new value that is made", "the value that was given", "the value of a rotation that was begun before"
@@ -105,7 +106,7 @@ class Promotion(Stage):
 
     def plan(self, observed: Mapping[str, Kept]) -> list[Step]:
         return [
-            Step(f"secret.promote:{name}", "update", f"{name} in {self.path}", "in use", "new value")
+            Step(f"secret.promote:{name}", "update", f"{name} in {self.path}", "in use", f"new value, with which {' and '.join(self._users(name))} start anew")
             for name, kept in observed.items()
             if self._is_due(name, kept)
         ]
@@ -113,6 +114,9 @@ class Promotion(Stage):
     def apply(self, step: Step) -> None:
         name = step.id.partition(":")[2]
         write_kept(self.path, {name: self._kept(name).promoted()})
+
+    def _users(self, name: str) -> list[str]:
+        return [kinds.TITLES[kind] for kind in USERS[name] if kind in self.request.services]
 
     def _is_due(self, name: str, kept: Kept) -> bool:
         return bool(kept.new) or (self.foreseen and not kept.former and self.request.values.get(name) != kept.current)

@@ -16,6 +16,13 @@ from ..core.secrets import ADMIN, ENCRYPTION, JWT, MONGODB, REDIS
 REGISTRY = "registry"
 REGISTRY_VALUES = ("registry_username", "registry_password")
 ROTATABLE = (ADMIN, JWT, MONGODB, REDIS)
+# Who is started anew with a secret, in this order.
+USERS = {
+    ADMIN: (kinds.BACKEND,),
+    JWT: (kinds.BACKEND,),
+    MONGODB: (kinds.MONGODB, kinds.BACKEND),
+    REDIS: (kinds.REDIS, kinds.BACKEND),
+}
 _DATABASES = {MONGODB: (kinds.MONGODB, "toucan_mongodb_uri"), REDIS: (kinds.REDIS, "toucan_redis_url")}
 
 
@@ -65,7 +72,8 @@ def refuse_unusable(request: RotationRequest) -> None:
             "rotate on all hosts of the stack at once",
             subject=", ".join(request.left_out),
         )
-    if not request.deployed:
+    # A host with a proxy alone has neither secrets nor services of the stack.
+    if request.services and not request.deployed:
         raise Failure("This collection has brought up no stack on this host yet", "run `site.yml` first")
     stopped = [kind for kind in request.services if kind in request.stopped]
     if stopped:

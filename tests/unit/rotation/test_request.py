@@ -39,6 +39,7 @@ def test_what_cannot_be_rotated_is_refused(asked: dict[str, Any], told: str) -> 
     [
         {"names": MONGODB},
         {"names": MONGODB, "values": {"mongodb_password": "a b'\"\\$é"}, "outside": ("redis",), "services": ("mongodb",), "stopped": ("backend",)},
+        {"names": MONGODB, "services": (), "deployed": False},
         # The registry's credentials are proven on any host, whatever stands there.
         {"names": ("registry",), "values": {"registry_username": "u", "registry_password": "p"}, "left_out": ("host2",), "deployed": False},
     ],

@@ -112,6 +112,12 @@ def test_check_mode_foresees_every_stage_and_writes_nothing(path: str, takes: Ca
     assert held(path) == before
 
 
+@pytest.mark.parametrize(("here", "told"), [(("mongodb",), "MongoDB"), (("backend",), "Backend"), (("mongodb", "backend", "redis"), "MongoDB and Backend")])
+def test_a_plan_says_what_starts_anew(path: str, here: tuple[str, ...], told: str) -> None:
+    (step,) = execute(Promotion(path, RotationRequest((NAME,), services=here), foreseen=True), check_mode=True)["plan"]
+    assert step["after"] == f"new value, with which {told} start anew"
+
+
 def test_the_inventory_is_told_what_it_gives_no_longer_truly(path: str) -> None:
     request = RotationRequest((NAME, "jwt_secret"))
     inventory = {NAME: "older", "jwt_secret": "former-jwt_secret", "admin_password": "older"}

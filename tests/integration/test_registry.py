@@ -272,7 +272,7 @@ def test_a_folder_that_does_not_help_is_one_sentence(closed: Host) -> None:
     asked = {}
     for name, (made, dummy) in FOLDERS.items():
         folder = f"/srv/folders/{name}"
-        closed.shell(f"mkdir -p {folder} && cd {folder} && {made}")
+        closed.shell(f"rm -rf {folder} && mkdir -p {folder} && cd {folder} && {made}")
         asked[name] = {**NOWHERE, "image_folder": folder}
     before = closed.shell(ENGINE)
     text = answers(closed, "toucan_stack", asked, "'no refusal'")

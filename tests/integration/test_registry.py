@@ -259,7 +259,7 @@ def test_what_is_loaded_stays_when_its_names_move_and_its_archives_go(closed: Ho
 
 #: Folders by what is wrong with them: how they are made, and what is said of them.
 FOLDERS = {
-    "other_release": (f"ln {FOLDER}/* .", "holds no image quay.io/toucantoco/frontend:v101.0.0: there are mongo.tar (mongo:5.0.31), product-v101.1.0.tar (quay.io/toucantoco/"),
+    "other_release": (f"ln {FOLDER}/* .", "holds no image quay.io/toucantoco/frontend:v101.0.0: there are mongo.tar (mongo:5.0.31), product-v101.1.0.tar ("),
     "missing": ("rmdir $PWD", "on this host failed: No such file or directory; put the archives there, or correct `toucan_image_folder`"),
     "empty": ("touch README.txt", "holds no image quay.io/toucantoco/frontend:v101.0.0: no file in it ends in .tar, .tar.gz, .tgz"),
     "cut": (f"head -c 100000 {FOLDER}/product-v101.1.0.tar > product.tar", "product.tar is no whole archive of `docker save`: "),

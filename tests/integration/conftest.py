@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from labrun.canaries import Secretive, deploy_canaries
 from labrun.hosts import Host, fresh_host, site_variables
 
 
@@ -33,3 +34,9 @@ def stack() -> Host:
     roles = ("toucan_host", "toucan_stack")
     host.play([{"name": role, "ansible.builtin.import_role": {"name": f"toucan.selfhosted.{role}"}} for role in roles], variables=site_variables()).succeeded()
     return host
+
+
+@pytest.fixture(scope="session")
+def secretive() -> Secretive:
+    """Host21 just made, with the lab's product and a canary in every secret; tests that use it leave it running and healthy."""
+    return deploy_canaries("host21")

@@ -31,8 +31,8 @@ PATIENCE_SECONDS = 120
 
 
 def rotate(secretive: Secretive, *arguments: str, **variables: Any) -> Run:
-    """Run `rotate.yml` with the inventory that the host was deployed with."""
-    return secretive.host.playbook(ROTATE, *arguments, variables={**secretive.variables, **variables})
+    """Run `rotate.yml` with the inventory that the host was deployed with, but for secrets, which have been rotated since."""
+    return secretive.host.playbook(ROTATE, *arguments, variables={**secretive.variables, "toucan_secrets": {}, **variables})
 
 
 def secrets_of(host: Host) -> dict[str, Any]:

@@ -101,11 +101,20 @@ class ServiceEngine:
     def _compose_file(self, kind: str) -> Mapping[str, Any]:
         return read_yaml(os.path.join(self._project(kind).folder, COMPOSE_FILE)) or {}
 
+    def _is_ours(self, project: str) -> bool:
+        """Whether the state file knows of a project: what stands in its usual place may be another stack's."""
+        key = "proxy" if project == kinds.PROXY else "compose"
+        return bool(self._recorded(key)) or any(kind in self._observed.known for kind in _members(project))
+
     def _definitions(self, project: str) -> list[tuple[str, Mapping[str, Any]]]:
+        if not self._is_ours(project):
+            return []
         written = self._compose_file(project).get("services") or {}
         return [(kind, written[_NAMES[kind]]) for kind in _members(project) if written.get(_NAMES[kind], {}).get("image")]
 
     def _containers(self, project: str) -> list[tuple[str, Container]]:
+        if not self._is_ours(project):
+            return []
         found = {container.service: container for container in self.docker.containers(self._project(project).name)}
         return [(kind, found[_NAMES[kind]]) for kind in _members(project) if _NAMES[kind] in found]
 
@@ -114,12 +123,14 @@ class ServiceEngine:
         places = tuple(self._places(neighbours))
         folders = [place.where for place in places]
         stack, proxy = self._project(kinds.BACKEND).folder, self._project(kinds.PROXY).folder
-        configurations = (
-            removal.configuration(stack, _STACK_FILES, [definitions[kind] for kind in kinds.KINDS if kind in definitions], folders),
-            removal.configuration(proxy, _PROXY_FILES, [], folders),
-        )
+        configurations = []
+        if self._is_ours(kinds.BACKEND):
+            mounting = [definitions[kind] for kind in kinds.KINDS if kind in definitions]
+            configurations.append(removal.configuration(stack, _STACK_FILES, mounting, folders))
+        if self._is_ours(kinds.PROXY):
+            configurations.append(removal.configuration(proxy, _PROXY_FILES, [], folders))
         return Leavings(
-            configurations=configurations,
+            configurations=tuple(configurations),
             network=self._network(neighbours),
             places=places,
             secrets=os.path.exists(self.request.secrets_path),

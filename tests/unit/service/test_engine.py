@@ -218,6 +218,16 @@ def test_confirmed_data_goes_with_secrets_and_state(stack: Stack) -> None:
     assert stack.run(ABSENT, remove_data=True, confirm=INSTANCE)["changed"] is False
 
 
+def test_a_proxy_in_the_usual_place_that_the_state_does_not_know_is_another_stacks(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PROXY_DIRECTORY", stack.path("proxy"))
+    recorded = {key: value for key, value in stack.state().items() if key != "proxy"}
+    stack.write("etc/stack.json", json.dumps({**recorded, "services": list(KINDS)}))
+    before = [name for name in stack.files() if name.startswith("proxy/")]
+    stack.run(ABSENT, remove_data=True, confirm=INSTANCE)
+    assert [name for name in stack.files() if name.startswith("proxy/")] == before
+    assert list(stack.docker.running["toucan-proxy"]) == ["caddy"]
+
+
 def test_data_in_a_volume_goes_as_one(stack: Stack) -> None:
     stack.docker.volumes.add("toucan_data")
     stack.write("etc/stack.json", json.dumps({**stack.state(), "places": {"database": "toucan_data"}}))

@@ -27,7 +27,7 @@ from toolchain import collection
 from toolchain.places import LOGS, ROOT
 
 Launch = Callable[..., Run]
-#: The playbooks of jobs that changed something for real, or could have.
+#: The playbooks of jobs that ran for real, to their end.
 SUCCEEDED: set[str] = set()
 
 
@@ -66,7 +66,7 @@ def launch(controller: Controller, host: Host, tmp_path_factory: pytest.TempPath
         variables = survey_variables(job_template(playbook)["survey_spec"], answers or {})
         job = Job(playbook, {**variables, **more}, credentials(), arguments)
         run = job.run(controller, host, {**inventory_variables(), **(inventory or {})}, folder)
-        if run.code == 0 and not arguments:
+        if run.code == 0 and "--check" not in arguments:
             SUCCEEDED.add(playbook)
         return run
 
@@ -152,7 +152,6 @@ def test_a_job_adopts_what_runs(launch: Launch, host: Host) -> None:
     before = host.containers()
     launch("adopt.yml").succeeded()
     assert host.containers() == before
-    launch("site.yml", "--check").unchanged()
 
 
 def test_jobs_stop_start_and_restart_what_was_chosen(launch: Launch, host: Host) -> None:

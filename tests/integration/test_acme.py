@@ -170,6 +170,7 @@ def test_an_order_that_fails_leaves_the_certificate_in_use(site: Site, given: di
             site.host.shell(f"cat > {ISSUED}/{name}/{name}.{kind}", content.encode())
     before, served = site.picture(), site.served()
     with present_user(site.host, FRONTEND, BACKEND, TRUST) as seen, unreachable(site.host):
+        site.apply(toucan_proxy_acme_ca_file="").refused("because Caddy does not trust the certificate of the ACME server", "`toucan_proxy_acme_ca_file`")
         site.apply(toucan_proxy_acme_challenge="http-01").refused(
             f"Caddy got no certificate for {FRONTEND} and {BACKEND} from https://pebble.lab.test:14000/dir, because the ACME server does not reach this host",
             "let it reach port 80 for http-01",

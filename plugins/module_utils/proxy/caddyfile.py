@@ -157,10 +157,10 @@ def render_transition(options: ProxyOptions, streams_survive: bool, held: Mappin
 
     A reload alone would serve nothing until the order is through, or, from one ACME server to another, order nothing at all:
     Caddy takes a certificate that it manages for good, whoever issued it (``Config.manageOne`` of certmagic). So a first
-    configuration makes it let go, and a second one with ``orders`` lets it order beside what is served.
+    configuration, which manages none, makes it let go, and a second one with ``orders`` lets it order beside what is served.
     """
-    # The redirects that this word leaves on do not matter: those of this Caddyfile come first. Before 2.8 only one word may stand here.
-    auto_https = "ignore_loaded_certs" if orders else "disable_redirects"
+    # The redirects that these words leave on do not matter: those of this Caddyfile come first. Before 2.8 only one word may stand here.
+    auto_https = "ignore_loaded_certs" if orders else "disable_certs"
     return _render(options, streams_survive, auto_https, f"{CONFIG_MOUNT}/{TRANSITION}", held)
 
 

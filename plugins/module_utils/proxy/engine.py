@@ -5,25 +5,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import os
-import shutil
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Callable, Optional
 
-from ..containers.compose import ComposeProject, read_yaml, to_yaml
+from ..containers.compose import read_yaml, to_yaml
 from ..containers.docker_engine import Container, Credentials, DockerEngine
 from ..containers.supply import ImageSupply, plan_image
 from ..contract import routes
 from ..contract.services import PROXY
 from ..contract.stack import COMPOSE_FILE
 from ..core.errors import Failure
-from ..core.files import json_bytes, read_bytes, read_json, write_atomic
+from ..core.files import read_bytes, write_atomic
 from ..core.folders import Folder, make_folder, observe_folder, plan_folders
 from ..core.images import Image, parse_image
 from ..core.plan import Step
@@ -32,20 +30,11 @@ from ..core.x509 import CertificateFacts, certificate_facts, load_certificates, 
 from ..stack.planner import keep_digests, plan_network
 from . import acme
 from . import caddyfile as caddy
-from .issued import IssuedCertificates, Pair, await_certificates, held_chain
+from .installation import Installation, adapted, last_error
+from .issued import IssuedCertificates, Pair, await_certificates
 from .reachability import handshake_fault, open_as_user, refuse_foreign_address, refuse_no_acme_directory, refuse_taken_ports
+from .transition import Served, Transition
 
-_FILE_MODES = {
-    caddy.CADDYFILE: 0o444,
-    caddy.CERTIFICATE: 0o444,
-    caddy.KEY: 0o400,
-    acme.SERVER_CA: 0o444,
-    acme.BINDING: 0o400,
-    acme.ACCOUNT_KEY: 0o400,
-    caddy.ADAPTED: 0o400,
-}
-# What follows from them is not compared.
-_SOURCES = tuple(name for name in _FILE_MODES if name != caddy.ADAPTED)
 _LOG_LINES = 200
 # Caddy renews when a third of a certificate's life is left.
 _RENEWED_BEFORE = 0.2
@@ -153,8 +142,13 @@ def _order_step(desired: Desired, observed: Observed) -> Step:
 
 def deployed_image(compose: Optional[Mapping[str, Any]]) -> dict[str, Image]:
     """The image in the proxy's compose file, by kind; empty where the file names none, because it is missing or was edited by hand."""
-    reference = ((compose or {}).get("services") or {}).get(caddy.SERVICE, {}).get("image")
+    reference = _deployed_service(compose).get("image")
     return {PROXY: parse_image(reference)} if reference else {}
+
+
+def _deployed_service(compose: Optional[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Caddy's service in a compose file, empty where there is none."""
+    return ((compose or {}).get("services") or {}).get(caddy.SERVICE, {})
 
 
 def _container_steps(desired: Desired, observed: Observed) -> list[Step]:
@@ -188,24 +182,19 @@ class ProxyEngine:
 
     def __init__(self, request: ProxyRequest, connect: Callable[[], DockerEngine], has_engine: bool) -> None:
         self.request = request
-        self.project = ComposeProject(request.options.project, request.options.directory)
         self.warnings: list[str] = []
-        self._connect = connect
         self._has_engine = has_engine
         self._desired: Desired
         self._observed = Observed()
+        self._served: Served
         self._proven = ""  # fingerprint of the configuration that this run put in place
         self._took = False  # whether Caddy took the configuration in this run
-        self._asked_at = 0.0  # when Caddy was last asked to take one, in seconds since 1970
-        self._issued = IssuedCertificates(self._path(caddy.DATA_FOLDER))
-
-    @functools.cached_property
-    def docker(self) -> DockerEngine:
-        return self._connect()
+        self._caddy = Installation(request.options, connect)
+        self._issued = IssuedCertificates(self._caddy.path(caddy.DATA_FOLDER))
 
     @functools.cached_property
     def supply(self) -> ImageSupply:
-        return ImageSupply(self.docker, self.request.credentials, self.request.image_folder)
+        return ImageSupply(self._caddy.docker, self.request.credentials, self.request.image_folder)
 
     def observe(self) -> Observed:
         options = self.request.options
@@ -215,13 +204,13 @@ class ProxyEngine:
             refuse_taken_ports([options.http_port, options.https_port], options.bind_address)
             self._desired = self._desire(self.request.image, version="")
             return Observed(uncertified=tuple(site.host for site in options.sites) if options.acme else ())
-        containers = self.docker.containers(self.project.name)
+        containers = self._caddy.docker.containers(self._caddy.project.name)
         container = containers[0] if containers else None
         # A container that is up, even a paused one, holds its ports itself; those of a stopped one may be another's by now.
         refuse_taken_ports([options.http_port, options.https_port], options.bind_address, own=container.published if container else ())
         compose = read_yaml(self._path(COMPOSE_FILE))
         image = self._resolve(compose)
-        has_image = bool(self.docker.image_id(str(image)))
+        has_image = bool(self._caddy.docker.image_id(str(image)))
         desired = self._desired = self._desire(image, self._version(image, has_image))
         fault = self._trust_fault()
         if fault:
@@ -230,10 +219,11 @@ class ProxyEngine:
         uncertified = self._uncertified()
         if options.acme and uncertified:
             refuse_no_acme_directory(options.acme.directory, options.acme.ca_pem or None)
-        files, loaded = self._read_files(caddy.CONFIG_FOLDER), read_json(self._path(caddy.LOADED)) or {}
+        files, loaded = self._caddy.read(caddy.CONFIG_FOLDER), self._caddy.record()
         if options.config_name == caddy.ADAPTED and not os.path.exists(self._path(f"{caddy.CONFIG_FOLDER}/{caddy.ADAPTED}")):
             files.pop(caddy.CADDYFILE, None)  # so that both are written again
         issuer = loaded.get("issuer", "" if caddy.CERTIFICATE in files else caddy.INTERNAL_ISSUER)
+        self._served = Served(issuer, files.get(caddy.CERTIFICATE, ""), self._issued)
         self._observed = Observed(
             compose=compose,
             files=files,
@@ -241,12 +231,12 @@ class ProxyEngine:
             container=container,
             has_image=has_image,
             archive=self.supply.archives.get(str(image)),
-            has_network=self.docker.network_exists(options.network),
+            has_network=self._caddy.docker.network_exists(options.network),
             stopped=self.request.stopped,
             loaded=loaded.get("files", ""),
             issuer=issuer,
             uncertified=uncertified,
-            held=self._to_hold(container, compose, issuer, uncertified),
+            held=self._to_hold(container, compose, uncertified),
         )
         return self._observed
 
@@ -254,15 +244,14 @@ class ProxyEngine:
         server = self.request.options.acme
         return self._issued.missing(server.folder, (site.host for site in self.request.options.sites)) if server else ()
 
-    def _to_hold(self, container: Optional[Container], compose: Optional[Mapping[str, Any]], issuer: str, uncertified: Collection[str]) -> tuple[str, ...]:
+    def _to_hold(self, container: Optional[Container], compose: Optional[Mapping[str, Any]], uncertified: Collection[str]) -> tuple[str, ...]:
         """The names whose certificate is in use and must stay so until the ACME server gave another."""
         if not container or not container.running or not uncertified:
             return ()
         # A container that has yet to get the ports which the ACME server asks at cannot order.
-        service = ((compose or {}).get("services") or {}).get(caddy.SERVICE, {})
-        if service.get("ports") != self._desired.compose["services"][caddy.SERVICE]["ports"]:
+        if _deployed_service(compose).get("ports") != _deployed_service(self._desired.compose)["ports"]:
             return ()
-        return tuple(host for host in uncertified if not issuer or self._issued.has(issuer, host))
+        return tuple(host for host in uncertified if self._served.has(host))
 
     def _resolve(self, compose: Optional[Mapping[str, Any]]) -> Image:
         """The image asked for, pinned by itself, else by what is deployed where the same is asked for, else by its registry or an archive."""
@@ -273,11 +262,11 @@ class ProxyEngine:
         """What ``caddy version`` says, or what the tag of an image that is not here yet promises."""
         if not has_image:
             return image.tag if "." in image.tag else ""
-        known = read_json(self._path(caddy.LOADED)) or {}
+        known = self._caddy.record()
         return known["version"] if known.get("image") == str(image) else self._caddy_version(image)
 
     def _caddy_version(self, image: Image) -> str:
-        code, text = self.docker.run_once(str(image), ["caddy", "version"], {}, self._user(), [caddy.CAPABILITY])
+        code, text = self._caddy.run_apart(str(image), ["caddy", "version"])
         if code:
             raise Failure(f"Image {image.asked} does not run `caddy version`: {text.strip()}", "set `toucan_proxy_image` to an image of Caddy 2", answer=text)
         return text.strip()
@@ -299,7 +288,7 @@ class ProxyEngine:
             Folder(self._path(caddy.CONFIG_FOLDER), options.owner, "0700"),
             Folder(self._path(caddy.DATA_FOLDER), options.owner, "0700"),
         )
-        config_hash = self.project.hashes(definition)[caddy.SERVICE] if self._has_engine else ""
+        config_hash = self._caddy.project.hashes(definition)[caddy.SERVICE] if self._has_engine else ""
         directory = options.acme.directory if options.acme else ""
         return Desired(definition, image, files, folders, options.network, version, config_hash, directory, self.request.image_folder)
 
@@ -325,7 +314,7 @@ class ProxyEngine:
         actions[kind](name)
 
     def _create_network(self, name: str) -> None:
-        self.docker.create_network(name)
+        self._caddy.docker.create_network(name)
 
     def _bring(self, bring: Callable[[Image], None]) -> None:
         image = self._desired.image
@@ -335,47 +324,27 @@ class ProxyEngine:
     def _replace_config(self) -> None:
         """Prove the new files, as Caddy and as a user's browser would see them, before the live ones are touched."""
         self._refuse_mistrusted()
-        self._write_files(caddy.CANDIDATE_FOLDER)
-        if self.request.options.config_name == caddy.ADAPTED:
-            self._write(f"{caddy.CANDIDATE_FOLDER}/{caddy.ADAPTED}", self._adapted(self._run_candidate(caddy.adapt_command()), caddy.CONFIG_MOUNT))
-        code, text = self._run_candidate(caddy.validate_command(self.request.options.config_name))
+        image, options, files = str(self._desired.image), self.request.options, dict(self._desired.files)
+        self._caddy.clear(caddy.CANDIDATE_FOLDER)
+        self._caddy.write(caddy.CANDIDATE_FOLDER, files)
+        if options.config_name == caddy.ADAPTED:
+            answer = self._caddy.run_apart(image, caddy.adapt_command(), caddy.CANDIDATE_FOLDER)
+            files[caddy.ADAPTED] = adapted(answer, caddy.CONFIG_MOUNT)
+            self._caddy.write(caddy.CANDIDATE_FOLDER, files)
+        code, text = self._caddy.run_apart(image, caddy.validate_command(options.config_name), caddy.CANDIDATE_FOLDER)
         if code:
             # A key that is not in use has no business on the host.
-            self._clear_candidate(keep=(caddy.CADDYFILE,))
+            self._caddy.clear(caddy.CANDIDATE_FOLDER, keep=(caddy.CADDYFILE,))
             raise Failure(
-                f"Caddy refuses the new configuration: {_last_error(text)}",
+                f"Caddy refuses the new configuration: {last_error(text)}",
                 f"read it in {self._path(caddy.CANDIDATE_FOLDER)}/{caddy.CADDYFILE}; the former one is still in use",
                 subject=self._path(caddy.CANDIDATE_FOLDER),
                 answer=text,
             )
-        self._write_files(caddy.CONFIG_FOLDER)
-        self._take_adapted()
-        self._clear_candidate()
+        self._caddy.write(caddy.CONFIG_FOLDER, files)
+        self._caddy.remove_others(caddy.CONFIG_FOLDER, files)
+        self._caddy.clear(caddy.CANDIDATE_FOLDER)
         self._proven = fingerprint(self._desired.files)
-
-    def _run_candidate(self, command: Sequence[str]) -> tuple[int, str]:
-        """Run Caddy over the candidate, in a container of its own."""
-        mounts = {self._path(caddy.CANDIDATE_FOLDER): caddy.CONFIG_MOUNT}
-        return self.docker.run_once(str(self._desired.image), command, mounts, self._user(), [caddy.CAPABILITY])
-
-    @staticmethod
-    def _adapted(answer: tuple[int, str], mount: str) -> str:
-        """What ``caddy adapt`` made of a Caddyfile, with the account key; ``mount`` is the folder of both in the container."""
-        code, text = answer
-        if code:
-            raise Failure(
-                f"Caddy does not understand its new configuration: {_last_error(text)}", "correct what it says; the former one is in use", answer=text
-            )
-        return acme.with_account_key(text, f"{mount}/{acme.ACCOUNT_KEY}")
-
-    def _take_adapted(self) -> None:
-        """Put the JSON that was proven beside the live Caddyfile, or remove it where none is needed."""
-        content = read_bytes(self._path(f"{caddy.CANDIDATE_FOLDER}/{caddy.ADAPTED}"))
-        if content is not None:
-            self._write(f"{caddy.CONFIG_FOLDER}/{caddy.ADAPTED}", content.decode())
-        else:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._path(f"{caddy.CONFIG_FOLDER}/{caddy.ADAPTED}"))
 
     def _trust_fault(self) -> str:
         """What keeps a user of this host's CA from trusting the certificates; empty where nothing does, or none is known yet."""
@@ -415,102 +384,53 @@ class ProxyEngine:
             " which makes this host trust it"
         )
 
-    def _write_files(self, folder: str) -> None:
-        make_folder(Folder(self._path(folder), self.request.options.owner, "0700"))
-        for name, content in self._desired.files.items():
-            self._write(f"{folder}/{name}", content)
-        for name in set(self._read_files(folder)) - set(self._desired.files):
-            os.unlink(os.path.join(self._path(folder), name))
-
-    def _write(self, relative: str, content: str) -> None:
-        """Write a file for Caddy; a certificate that is held has the mode of one that is given."""
-        mode = _FILE_MODES.get(os.path.basename(relative), _FILE_MODES[caddy.CERTIFICATE])
-        write_atomic(self._path(relative), content.encode(), mode, self.request.options.owner)
-
-    def _clear_candidate(self, keep: Collection[str] = ()) -> None:
-        for name in set(os.listdir(self._path(caddy.CANDIDATE_FOLDER))) - set(keep):
-            os.unlink(os.path.join(self._path(caddy.CANDIDATE_FOLDER), name))
-        if not keep:
-            os.rmdir(self._path(caddy.CANDIDATE_FOLDER))
-
-    def _read_files(self, folder: str) -> dict[str, str]:
-        found = {name: read_bytes(os.path.join(self._path(folder), name)) for name in _SOURCES}
-        return {name: content.decode(errors="replace") for name, content in found.items() if content is not None}
-
     def _order(self, dummy: str) -> None:
         """Have the missing certificates ordered; what is in use goes on being served, and comes back if the order fails."""
         if not self._observed.held:
-            if not self._took:  # the next attempt of its own may be hours away
-                self._run_reload(self.request.options.config_name)
+            if not self._took:
+                # Caddy's own next attempt may be hours away, and for one that it only has in memory it would order none.
+                self._take_live(lets_go=True)
             self._await_certificates()
             return
-        record = read_json(self._path(caddy.LOADED)) or {}
-        # What is loaded from here on is in no file that a later run compares.
-        self._write_record({**record, "files": ""})
+        record, transition = self._caddy.record(), self._transition()
         try:
-            self._run_reload(self._write_transition(orders=False))
-            self._run_reload(self._write_transition(orders=True))
+            self._let_go(transition)
+            transition.order()
             self._await_certificates()
             self._refuse_mistrusted()
         except Failure:
-            self._run_reload(self._former_config())
-            self._write_record(record)
-            self._end_transition()
+            # What came meanwhile must go first, or Caddy would take it for what the former configuration asks for.
+            transition.let_go()
+            self._caddy.reload(self._former_config())
+            self._caddy.write_record(record)
+            transition.end()
             raise
+
+    def _let_go(self, transition: Transition) -> None:
+        # What is loaded from here on is in no file that a later run compares.
+        self._caddy.write_record({**self._caddy.record(), "files": ""})
+        transition.let_go()
 
     def _await_certificates(self) -> None:
         server = self.request.options.acme
-        if server is None:
-            raise AssertionError("certificates are awaited only where a server is asked for them")
-        container = self.docker.containers(self.project.name)[0].id
-        log = functools.partial(self.docker.log_tail, container, _LOG_LINES)
-        await_certificates(server, self._issued, [site.host for site in self.request.options.sites], log, self._asked_at, self.request.start_timeout)
+        if server:
+            log = functools.partial(self._caddy.docker.log_tail, self._caddy.container().id, _LOG_LINES)
+            hosts = [site.host for site in self.request.options.sites]
+            await_certificates(server, self._issued, hosts, log, self._caddy.asked_at, self.request.start_timeout)
 
-    def _write_transition(self, orders: bool) -> str:
-        """Write a configuration that holds what is served now, beside the live one. :returns: its name below the live one's folder."""
-        options, folder = self.request.options, f"{caddy.CONFIG_FOLDER}/{caddy.TRANSITION}"
-        mount = f"{caddy.CONFIG_MOUNT}/{caddy.TRANSITION}"
-        make_folder(Folder(self._path(folder), options.owner, "0700"))
-        files = {name: content for name, content in self._desired.files.items() if name != caddy.CADDYFILE}
-        held = {}
-        for site in options.sites:
-            chain = self._served_chain(site.host)
-            if chain:
-                files[f"{site.host}.pem"] = held_chain(chain)
-                held[site.host] = caddy.Held(f"{mount}/{site.host}.pem", self._served_key(site.host))
+    def _transition(self) -> Transition:
         survive = caddy.streams_survive(caddy.parse_version(self._desired.version))
-        files[caddy.CADDYFILE] = caddy.render_transition(options, survive, held, orders)
-        for name, content in files.items():
-            self._write(f"{folder}/{name}", content)
-        if options.config_name == caddy.ADAPTED:
-            container = self.docker.containers(self.project.name)[0].id
-            adapted = self._adapted(self.docker.run(container, caddy.adapt_command(f"{caddy.TRANSITION}/{caddy.CADDYFILE}")), mount)
-            self._write(f"{folder}/{caddy.ADAPTED}", adapted)
-        return f"{caddy.TRANSITION}/{options.config_name}"
-
-    def _served_chain(self, host: str) -> str:
-        """The certificate that the running Caddy serves for a name, empty where there is none."""
-        issuer = self._observed.issuer
-        if not issuer:
-            return self._observed.files.get(caddy.CERTIFICATE, "")
-        return self._issued.read(issuer, host).chain_pem if self._issued.has(issuer, host) else ""
-
-    def _served_key(self, host: str) -> str:
-        issuer = self._observed.issuer
-        return self._issued.key_in_container(issuer, host) if issuer else f"{caddy.CONFIG_MOUNT}/{caddy.KEY}"
+        return Transition(self._caddy, self.request.options, self._desired.files, self._served, survive)
 
     def _former_config(self) -> str:
         """The name of the configuration that the container was made for."""
-        service = ((self._observed.compose or {}).get("services") or {}).get(caddy.SERVICE, {})
-        return caddy.ADAPTED if f"{caddy.CONFIG_MOUNT}/{caddy.ADAPTED}" in service.get("command", []) else caddy.CADDYFILE
-
-    def _end_transition(self) -> None:
-        shutil.rmtree(self._path(f"{caddy.CONFIG_FOLDER}/{caddy.TRANSITION}"), ignore_errors=True)
+        command = _deployed_service(self._observed.compose).get("command", [])
+        return caddy.ADAPTED if f"{caddy.CONFIG_MOUNT}/{caddy.ADAPTED}" in command else caddy.CADDYFILE
 
     def _start(self, dummy: str) -> None:
-        for container in self.docker.containers(self.project.name):
-            if container.state == "paused":
-                self.docker.unpause(container.id)
+        container = self._caddy.container()
+        if container.state == "paused":
+            self._caddy.docker.unpause(container.id)
         self._up(recreate=False)
 
     def _recreate(self, dummy: str) -> None:
@@ -520,14 +440,16 @@ class ProxyEngine:
         self._up(recreate=True)
 
     def _up(self, recreate: bool) -> None:
-        self._asked_at = time.time()
-        self.project.up(caddy.SERVICE, recreate)
+        self._caddy.up(recreate)
         self._record_loaded()
 
     def _reload(self, dummy: str) -> None:
-        if self._serves_other_server():
-            self._run_reload(self._write_transition(orders=False))
-        self._run_reload(self.request.options.config_name)
+        self._take_live(lets_go=self._serves_other_server())
+
+    def _take_live(self, lets_go: bool) -> None:
+        if lets_go:
+            self._let_go(self._transition())
+        self._caddy.reload(self.request.options.config_name)
         self._record_loaded()
 
     def _serves_other_server(self) -> bool:
@@ -535,25 +457,12 @@ class ProxyEngine:
         server, ordered = self.request.options.acme, self._observed.held
         return bool(server and not ordered and self._observed.issuer not in ("", caddy.INTERNAL_ISSUER, server.folder))
 
-    def _run_reload(self, name: str) -> None:
-        self._asked_at = time.time()
-        container = self.docker.containers(self.project.name)[0]
-        code, text = self.docker.run(container.id, caddy.reload_command(name))
-        if code:
-            raise Failure(
-                f"Caddy did not take the new configuration: {_last_error(text)}",
-                "it keeps serving with the former one; correct what it says and run again",
-                subject=container.id[:12],
-                answer=text,
-            )
-
     def _record_loaded(self) -> None:
         image = self._desired.image
-        self._write_record(
-            {"files": fingerprint(self._desired.files), "image": str(image), "version": self._desired.version, "issuer": self._issuer()},
-        )
+        loaded = {"files": fingerprint(self._desired.files), "image": str(image), "version": self._desired.version, "issuer": self._issuer()}
+        self._caddy.write_record(loaded)
         self._took = True
-        self._end_transition()
+        self._transition().end()
 
     def _issuer(self) -> str:
         """Whose certificates the wanted configuration serves, as ``Observed.issuer`` says it."""
@@ -562,16 +471,13 @@ class ProxyEngine:
             return options.acme.folder
         return caddy.INTERNAL_ISSUER if options.internal_ca else ""
 
-    def _write_record(self, record: Mapping[str, Any]) -> None:
-        write_atomic(self._path(caddy.LOADED), json_bytes(record), mode=0o600)
-
     def report(self, observed: Observed, applied: bool) -> dict[str, Any]:
         image = self._desired.image
         version = self._desired.version
         if not caddy.streams_survive(caddy.parse_version(version)):
             self.warnings.append(f"Caddy {version} closes websockets at every reload; version 2.7 or newer keeps them open.")
         result: dict[str, Any] = {
-            "image": {"name": image.name, "tag": image.tag, "digest": image.digest, "id": self.docker.image_id(str(image)) if self._has_engine else ""},
+            "image": {"name": image.name, "tag": image.tag, "digest": image.digest, "id": self._caddy.docker.image_id(str(image)) if self._has_engine else ""},
             "urls": [site.url for site in self.request.options.sites],
             "internal_ca": "",
             "certificate": self._describe_certificate(),
@@ -606,12 +512,12 @@ class ProxyEngine:
                 return
             if time.monotonic() >= deadline:
                 site, fault = faults[0]
-                containers = self.docker.containers(self.project.name)
+                containers = self._caddy.docker.containers(self._caddy.project.name)
                 raise Failure(
                     f"{site.url} does not answer through the proxy: {fault}",
                     f"see that the service behind runs, and that role `toucan_host` ran with the CA of {self._whose()} as `toucan_ca_file`",
                     subject=site.url,
-                    log=self.docker.log_tail(containers[0].id) if containers else (),
+                    log=self._caddy.docker.log_tail(containers[0].id) if containers else (),
                 )
             time.sleep(1.0)
 
@@ -630,18 +536,9 @@ class ProxyEngine:
         result["internal_ca"] = path
         return root.decode()
 
-    def _user(self) -> str:
-        return "{}:{}".format(*self.request.options.owner)
-
     def _path(self, relative: str) -> str:
-        return os.path.join(self.request.options.directory, relative)
+        return self._caddy.path(relative)
 
 
 def _described(facts: Optional[CertificateFacts]) -> Optional[dict[str, Any]]:
     return {**facts._asdict(), "names": list(facts.names), "not_after": facts.not_after.isoformat()} if facts else None
-
-
-def _last_error(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    errors = [line for line in lines if line.lower().startswith("error")]
-    return (errors or lines or ["no output"])[-1]

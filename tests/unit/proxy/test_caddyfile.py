@@ -82,7 +82,7 @@ def test_an_acme_server_is_named_to_each_site() -> None:
     assert "value-of" not in str(blocks)
 
 
-@pytest.mark.parametrize("orders, auto_https", [(False, "auto_https disable_redirects"), (True, "auto_https ignore_loaded_certs")])
+@pytest.mark.parametrize("orders, auto_https", [(False, "auto_https disable_certs"), (True, "auto_https ignore_loaded_certs")])
 def test_a_held_certificate_is_served_while_another_is_ordered(orders: bool, auto_https: str) -> None:
     held = {"app.test": caddy.Held("/chain.pem", "/key.pem")}
     authority = {"acme": replace(ACME, ca_pem="ca-text")}

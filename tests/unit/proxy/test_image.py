@@ -10,6 +10,7 @@ from typing import Any, Optional
 
 import pytest
 import yaml
+from ansible_collections.toucan.selfhosted.plugins.module_utils.containers.compose import ComposeProject
 from ansible_collections.toucan.selfhosted.plugins.module_utils.containers.docker_engine import Credentials
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.images import parse_image
 from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy import engine as module
@@ -47,7 +48,7 @@ def pull_of(image: str, compose: Optional[str], folder: Path, monkeypatch: pytes
     """The image that a new container would get beside this compose file, and the tags that a registry was asked for."""
     if compose is not None:
         (folder / "compose.yaml").write_text(compose)
-    monkeypatch.setattr(module.ComposeProject, "hashes", lambda self, definition: {"caddy": "aa11"})
+    monkeypatch.setattr(ComposeProject, "hashes", lambda self, definition: {"caddy": "aa11"})
     monkeypatch.setattr(module, "refuse_taken_ports", lambda *dummy, **named: None)
     sites = (Site("https://app.test", ("frontend:80",)), Site("https://api.test", ("backend:80",)))
     options = ProxyOptions("proxy", sites, True, 80, 443, "", str(folder), "toucan", (1000, 1000))

@@ -1,0 +1,76 @@
+# Copyright: (c) 2026, toucan.selfhosted contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The way from the certificates that a running Caddy serves to those of an ACME server, without a moment between."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from . import caddyfile as caddy
+from .installation import Installation, adapted
+from .issued import IssuedCertificates, held_chain
+
+_FOLDER = f"{caddy.CONFIG_FOLDER}/{caddy.TRANSITION}"
+_MOUNT = f"{caddy.CONFIG_MOUNT}/{caddy.TRANSITION}"
+
+
+@dataclass(frozen=True)
+class Served:
+    """What the running Caddy serves.
+
+    :param issuer: whose certificates, as the name of a folder in Caddy's storage; empty for a given one.
+    :param given_chain: the given chain as PEM text.
+    """
+
+    issuer: str
+    given_chain: str
+    issued: IssuedCertificates
+
+    def has(self, host: str) -> bool:
+        return self.issued.has(self.issuer, host) if self.issuer else bool(self.given_chain)
+
+    def chain(self, host: str) -> str:
+        return self.issued.read(self.issuer, host).chain_pem if self.issuer else self.given_chain
+
+    def key_in_container(self, host: str) -> str:
+        return self.issued.key_in_container(self.issuer, host) if self.issuer else f"{caddy.CONFIG_MOUNT}/{caddy.KEY}"
+
+
+class Transition:
+    """Configurations on the way, in a folder beside the live one, which stays as it is until the way is through.
+
+    :param files: those of the wanted configuration, by name.
+    :param streams_survive: whether this Caddy can keep websockets open over a reload.
+    """
+
+    def __init__(self, installation: Installation, options: caddy.ProxyOptions, files: Mapping[str, str], served: Served, streams_survive: bool) -> None:
+        self._installation = installation
+        self._options = options
+        self._files = {name: content for name, content in files.items() if name != caddy.CADDYFILE}
+        self._served = served
+        self._streams_survive = streams_survive
+
+    def let_go(self) -> None:
+        """Have Caddy hold what it serves now, and no longer manage it. :raises Failure: when it refuses; nothing has changed then."""
+        self._take(orders=False)
+
+    def order(self) -> None:
+        """Have Caddy order from the ACME server, and still serve what it holds. :raises Failure: when it refuses."""
+        self._take(orders=True)
+
+    def end(self) -> None:
+        """Remove the files, once another configuration was taken."""
+        self._installation.clear(_FOLDER)
+
+    def _take(self, orders: bool) -> None:
+        hosts = [site.host for site in self._options.sites if self._served.has(site.host)]
+        held = {host: caddy.Held(f"{_MOUNT}/{host}.pem", self._served.key_in_container(host)) for host in hosts}
+        chains = {f"{host}.pem": held_chain(self._served.chain(host)) for host in hosts}
+        caddyfile = caddy.render_transition(self._options, self._streams_survive, held, orders)
+        self._installation.write(_FOLDER, {**self._files, **chains, caddy.CADDYFILE: caddyfile})
+        if self._options.config_name == caddy.ADAPTED:
+            answer = self._installation.run(caddy.adapt_command(f"{caddy.TRANSITION}/{caddy.CADDYFILE}"))
+            self._installation.write(_FOLDER, {caddy.ADAPTED: adapted(answer, _MOUNT)})
+        self._installation.reload(f"{caddy.TRANSITION}/{self._options.config_name}")

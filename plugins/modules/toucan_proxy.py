@@ -458,19 +458,23 @@ def proxy_request(params: dict[str, Any], state: dict[str, Any], can_check: bool
         image=mirrored(parse_image(params["image"]), params["image_mirror"] or ""),
         credentials=Credentials((registry["name"] or services.PRODUCT_REGISTRY).split("/", 1)[0], registry["username"] or "", registry["password"] or ""),
         certificate=given_certificate(params, [site.host for site in sites], can_check, now),
-        ca_pem=_ca_pem(params["ca_file"], can_check, now),
+        ca_pem=_ca_pem(params, can_check, now),
         require_dns=params["require_dns"],
         start_timeout=params["start_timeout"],
         image_folder=params["image_folder"] or "",
     )
 
 
-def _ca_pem(path: Optional[str], can_check: bool, now: datetime) -> Optional[str]:
+def _ca_pem(params: dict[str, Any], can_check: bool, now: datetime) -> Optional[str]:
+    path = params["ca_file"]
     if not path:
         return None
     content = read_bytes(path)
     if content is None:
-        raise Failure(f"There is no CA file {path} on this host", "correct `toucan_ca_file`, or run role `toucan_host`, which copies it", subject=path)
+        remedy = "correct `toucan_ca_file`, or run role `toucan_host`, which copies it"
+        if params["tls"] == "acme":
+            remedy = "copy it there, or correct `toucan_proxy_acme_root_file`"
+        raise Failure(f"There is no CA file {path} on this host", remedy, subject=path)
     if can_check:
         check_ca_bundle(content, now, path)
     # People name their certificates in comments, which may be of any alphabet and which OpenSSL reads from files alone.

@@ -152,7 +152,6 @@ def test_users_notice_no_change_of_the_certificates_source(site: Site, given: di
         second = site.served()
         run = site.apply("-v").succeeded()
     assert "pebble.lab.test:14001" in planned.text
-    assert first.keys() == second.keys()
     assert not set(first.values()) & set(second.values())
     assert all("Pebble Intermediate CA" in certificate for certificate in second.values())
     assert "certificate.order" not in run.text
@@ -212,10 +211,7 @@ def test_an_account_can_be_brought_along_and_its_key_is_never_shown(site: Site) 
     "changes, words",
     [
         ({"toucan_proxy_acme_directory_url": "https://pebble.lab.test:14000/"}, ("is no ACME directory: status", "often with a path such as `/directory`")),
-        ({"toucan_proxy_acme_directory_url": "https://pebble.lab.test:1/dir"}, ("does not answer this host", "correct `toucan_proxy_acme_directory_url`")),
         ({"toucan_proxy_acme_ca_file": "/etc/hostname"}, ("/etc/hostname holds no certificate in PEM form",)),
-        ({"toucan_proxy_acme_ca_file": "/nowhere.pem"}, ("There is no CA file /nowhere.pem on this host", "correct `toucan_proxy_acme_ca_file`")),
-        ({"toucan_proxy_acme_account_key": "no key"}, ("`toucan_proxy_acme_account_key` holds no private key in PEM form",)),
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_changes(site: Site, changes: dict[str, Any], words: tuple[str, ...]) -> None:

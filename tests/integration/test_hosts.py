@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from labrun.hosts import Host, Stack, fresh_host, user_shell
+from toolchain.places import ROOT
 
 EDGE, FIRST, SECOND, DATA = "host13", "host14", "host15", "host16"
 GROUPS = {EDGE: ("toucan_proxy", "toucan_frontend"), FIRST: ("toucan_backend",), SECOND: ("toucan_backend",), DATA: ("toucan_mongodb", "toucan_redis")}
@@ -118,3 +119,37 @@ def test_secrets_lost_on_all_hosts_are_not_made_anew(stack: Stack) -> None:
 def test_a_run_limited_to_one_host_knows_the_others(stack: Stack) -> None:
     stack.site("--limit", DATA, **SHARED).unchanged_on(DATA)
     stack.site("--limit", SECOND, **SHARED).unchanged_on(SECOND)
+
+
+#: What the engine of a host did to containers since a moment: nanoseconds, event and name.
+EVENTS = (
+    "docker events --since {} --until $(date +%s) --filter event=die --filter event=start"
+    " --format '{{{{.TimeNano}}}} {{{{.Action}}}} {{{{.Actor.Attributes.name}}}}'"
+)
+TIERS = {"toucan-proxy-caddy-1": 0, "toucan-frontend-1": 1, "toucan-backend-1": 2, "toucan-redis-1": 3, "toucan-mongo-1": 3}
+
+
+def test_a_restart_takes_one_tier_on_all_hosts_after_the_other(stack: Stack) -> None:
+    since = stack.host(EDGE).shell("date +%s").strip()
+    stack.playbook(ROOT / "playbooks" / "restart.yml").succeeded()
+    events = [line.split() for name in GROUPS for line in stack.host(name).shell(EVENTS.format(since)).splitlines()]
+    ended, began = ([TIERS[name] for dummy, what, name in sorted(events) if what == event] for event in ("die", "start"))
+    assert ended == [0, 1, 2, 2, 3, 3]
+    assert began == [3, 3, 2, 2, 1, 0]
+    assert json.loads(asked("/"))["status"] == "OK"
+
+
+def test_one_service_stops_on_the_hosts_that_run_it(stack: Stack) -> None:
+    run = stack.playbook(ROOT / "playbooks" / "stop.yml", "--check", variables={"toucan_services": ["redis"]}).succeeded()
+    assert {name for name, changed in stack.changes(run).items() if changed} == {DATA}
+    stack.playbook(ROOT / "playbooks" / "stop.yml", variables={"toucan_hosts": "toucan_backend", "toucan_services": ["redis"]}).refused(
+        "No host of this run runs redis: site.yml deployed backend here; correct `toucan_services`"
+    )
+
+
+def test_a_removal_on_one_host_leaves_the_storage_of_the_others(stack: Stack) -> None:
+    stack.host(FIRST).shell(f"touch {STORAGE}/file-of-both")
+    instance = stack.host(FIRST).state()["instance_id"]
+    asked_for = {"toucan_hosts": FIRST, "toucan_remove_data": True, "toucan_remove_confirm": instance}
+    stack.playbook(ROOT / "playbooks" / "remove.yml", variables=asked_for).refused(f"files of the backend in {STORAGE} cannot be removed: other hosts may use")
+    assert sorted(stack.host(FIRST).containers()) == ["toucan-backend-1"]

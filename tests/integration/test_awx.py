@@ -39,7 +39,8 @@ def controller(tmp_path_factory: pytest.TempPathFactory) -> Controller:
     shutil.copytree(WRAPPER, made.project)
     environment = Path(sys.executable).parents[1]
     archive = collection.build(environment, LOGS / "awx-build.log")
-    galaxy = [environment / "bin" / "ansible-galaxy", "collection", "install", archive, "--offline", "--collections-path", made.collections]
+    # Without `--force` the checkout would do, which the tests' own path of Python modules shows to Ansible.
+    galaxy = [environment / "bin" / "ansible-galaxy", "collection", "install", archive, "--force", "--offline", "--collections-path", made.collections]
     subprocess.run(galaxy, check=True, stdout=subprocess.DEVNULL, env={**os.environ, **collection.settings(environment)})
     for path in (made.project, *made.project.rglob("*"), made.collections, *made.collections.rglob("*")):
         os.chown(path, *RUNNER, follow_symlinks=False)

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from labrun.hosts import LISTING, Host, Run, fresh_host, lab_command, lab_facts
+from labrun.hosts import LISTING, Host, Run, Stack, fresh_host, lab_command, lab_facts
 
 #: The other tests use the first host.
 HOST = "host2"
@@ -33,14 +33,18 @@ CA_ON_HOST = "/root/ca.pem"
 CURL_TRUSTS_NOT = 60
 
 
+def given() -> dict[str, Any]:
+    """What the lab's inventory says of its registry."""
+    lab = lab_facts()
+    return {"toucan_ca_file": lab["lab_ca_file"], "toucan_registry": {"name": f"{lab['lab_registry']}/toucantoco"}}
+
+
 class RoleHost(Host):
     """A host that the role alone is applied to."""
 
     def apply(self, *arguments: str, **options: Any) -> Run:
         """Run the role with these options."""
-        lab = lab_facts()
-        variables = {"toucan_ca_file": lab["lab_ca_file"], "toucan_registry": {"name": f"{lab['lab_registry']}/toucantoco"}, **options}
-        return self.role("toucan_host", *arguments, variables=variables)
+        return self.role("toucan_host", *arguments, variables={**given(), **options})
 
     def engine_start(self) -> str:
         """When the engine was started, as systemd says it."""
@@ -61,11 +65,11 @@ def host(request: pytest.FixtureRequest) -> RoleHost:
 
 
 @pytest.fixture(scope="class")
-def pair() -> RoleHost:
-    """The first backend, with another host beside it, both with Docker and nothing of the collection."""
+def pair() -> Stack:
+    """The first backend, with another host of its stack, both with Docker and nothing of the collection."""
     for name in (HOST, BACKEND):
         fresh_host(name)
-    return RoleHost(BACKEND, groups=("toucan_backend",), beside=(HOST,))
+    return Stack({HOST: ("toucan_frontend",), BACKEND: ("toucan_backend",)}, {})
 
 
 class TestDebian13:
@@ -259,18 +263,18 @@ class TestDebian12:
 class TestTwoHosts:
     """The first backend, which stands second in the inventory, makes the stack's instance id; the other host takes it over."""
 
-    def test_the_other_host_alone_gets_no_id_of_its_own(self, pair: RoleHost) -> None:
-        pair.apply("--limit", HOST).refused(f"{BACKEND} makes the id of the stack and has none yet", "run the role on it first, or on all hosts")
-        for host in (pair, Host(HOST)):
-            assert host.shell("ls /etc/toucan/stack.json 2>/dev/null || true") == ""
+    def test_the_other_host_alone_gets_no_id_of_its_own(self, pair: Stack) -> None:
+        run = pair.role("toucan_host", "--limit", HOST, variables=given())
+        run.refused(f"{BACKEND} makes the id of the stack and has none yet", "run the role on it first, or on all hosts")
+        for host in (HOST, BACKEND):
+            assert pair.host(host).shell("ls /etc/toucan/stack.json 2>/dev/null || true") == ""
 
-    def test_both_get_one_id(self, pair: RoleHost) -> None:
-        pair.apply().succeeded()
-        assert pair.state()["instance_id"] == Host(HOST).state()["instance_id"]
+    def test_both_get_one_id(self, pair: Stack) -> None:
+        pair.role("toucan_host", variables=given()).succeeded()
+        assert pair.host(HOST).state()["instance_id"] == pair.host(BACKEND).state()["instance_id"]
 
-    def test_a_second_run_changes_neither(self, pair: RoleHost) -> None:
-        run = pair.apply().unchanged()
-        assert run.recap_of(HOST)["changed"] == 0
+    def test_a_second_run_changes_neither(self, pair: Stack) -> None:
+        assert pair.changes(pair.role("toucan_host", variables=given()).succeeded()) == {HOST: 0, BACKEND: 0}
 
-    def test_the_other_host_alone_keeps_the_id(self, pair: RoleHost) -> None:
-        assert pair.apply("--limit", HOST).succeeded().recap_of(HOST)["changed"] == 0
+    def test_the_other_host_alone_keeps_the_id(self, pair: Stack) -> None:
+        assert pair.role("toucan_host", "--limit", HOST, variables=given()).succeeded().recap_of(HOST)["changed"] == 0

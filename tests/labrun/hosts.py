@@ -105,8 +105,29 @@ class Run:
         return self
 
 
+class Plays:
+    """What runs playbooks can run tasks and roles as well."""
+
+    def playbook(self, playbook: str | Path, *arguments: str, variables: Mapping[str, Any] | None = None) -> Run:
+        """Run a playbook, with extra variables from a file."""
+        raise NotImplementedError
+
+    def play(self, tasks: Sequence[Mapping[str, Any]], *arguments: str, variables: Mapping[str, Any] | None = None) -> Run:
+        """Run tasks."""
+        play = {"name": "Play", "hosts": "toucan", "gather_facts": False, "tasks": list(tasks)}
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "play.yml")
+            path.write_text(yaml.safe_dump([play]), encoding="utf-8")
+            return self.playbook(path, *arguments, variables=variables)
+
+    def role(self, role: str, *arguments: str, variables: Mapping[str, Any] | None = None) -> Run:
+        """Run one role of the collection."""
+        task = {"name": "Apply the role", "ansible.builtin.import_role": {"name": f"toucan.selfhosted.{role}"}}
+        return self.play([task], *arguments, variables=variables)
+
+
 @dataclass(frozen=True)
-class Host:
+class Host(Plays):
     """One host of the lab; in the inventory it is in `toucan` and in those `groups` that say what it runs.
 
     The hosts `beside` it are in `toucan` alone; a playbook runs against them too.
@@ -143,19 +164,6 @@ class Host:
         """
         return run_playbook(self._inventory(), self.name, playbook, *arguments, variables=variables, ansible=ansible)
 
-    def play(self, tasks: Sequence[Mapping[str, Any]], *arguments: str, variables: Mapping[str, Any] | None = None) -> Run:
-        """Run tasks against this host alone."""
-        play = {"name": "Play", "hosts": "toucan", "gather_facts": False, "tasks": list(tasks)}
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "play.yml")
-            path.write_text(yaml.safe_dump([play]), encoding="utf-8")
-            return self.playbook(path, *arguments, variables=variables)
-
-    def role(self, role: str, *arguments: str, variables: Mapping[str, Any] | None = None) -> Run:
-        """Run one role of the collection against this host alone."""
-        task = {"name": "Apply the role", "ansible.builtin.import_role": {"name": f"toucan.selfhosted.{role}"}}
-        return self.play([task], *arguments, variables=variables)
-
     def site(self, *arguments: str, ansible: Path | None = None, **variables: Any) -> Run:
         """Run `site.yml` against this host alone, with the lab's product unless `variables` say otherwise; `ansible` as of `playbook`."""
         return self.playbook(ROOT / "playbooks" / "site.yml", *arguments, variables={**site_variables(), **variables}, ansible=ansible)
@@ -170,7 +178,7 @@ class Host:
 
 
 @dataclass(frozen=True)
-class Stack:
+class Stack(Plays):
     """A stack on several hosts.
 
     :param groups: by host, those that it is in beside `toucan`.

@@ -109,6 +109,7 @@ def deploy_canaries(name: str) -> Secretive:
 def sampled(host: Host) -> Iterator[None]:
     """Note every command line on the host while the block runs; `command_lines` has them afterwards."""
     host.shell(f"cat > {_SAMPLES}.py && systemd-run --quiet --unit canary-sampler python3 {_SAMPLES}.py", _SAMPLER.encode())
+    host.shell(f"until test -e {_SAMPLES}; do sleep 0.1; done")
     try:
         yield
     finally:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Optional
 from urllib.parse import urlsplit
@@ -31,7 +31,7 @@ TRANSITION = "transition"  # below the folder of the configuration
 CADDYFILE = "Caddyfile"
 ADAPTED = "caddy.json"  # made of the Caddyfile, and run instead of it, where that has no word for what is wanted
 CERTIFICATE = "certificate.pem"
-KEY = "key.pem"
+KEY = "key.pem"  # and behind it the chain, as Caddy loads them from one file
 CONFIG_MOUNT = "/etc/caddy"
 DATA_MOUNT = "/data"
 ADMIN_SOCKET = "/run/caddy/admin.sock"
@@ -58,14 +58,6 @@ class Site:
     @property
     def host(self) -> str:
         return urlsplit(self.url).hostname or ""
-
-
-@dataclass(frozen=True)
-class Held:
-    """A certificate that goes on being served while another is ordered: chain and key as files in Caddy's container."""
-
-    chain: str
-    key: str
 
 
 @dataclass(frozen=True)
@@ -149,25 +141,26 @@ def render(options: ProxyOptions, streams_survive: bool) -> str:
 
     :param streams_survive: whether this Caddy can keep websockets open over a reload.
     """
-    return _render(options, streams_survive, "disable_redirects", CONFIG_MOUNT, {})
+    return _render(options, streams_survive, "disable_redirects", CONFIG_MOUNT, ())
 
 
-def render_transition(options: ProxyOptions, streams_survive: bool, held: Mapping[str, Held], orders: bool) -> str:
-    """The Caddyfile that serves ``held`` certificates, by host name, on the way to those of an ACME server.
+def render_transition(options: ProxyOptions, streams_survive: bool, held: Collection[str], orders: bool) -> str:
+    """The Caddyfile that serves the certificates of the host names ``held`` on the way to those of an ACME server.
 
     A reload alone would serve nothing until the order is through, or, from one ACME server to another, order nothing at all:
     Caddy takes a certificate that it manages for good, whoever issued it (``Config.manageOne`` of certmagic). So a first
-    configuration, which manages none, makes it let go, and a second one with ``orders`` lets it order beside what is served.
+    configuration, which manages none, makes it let go, and a second one with ``orders`` lets it order beside what is served:
+    of several that are valid and fit the client, Caddy takes the one that it has had longest.
     """
     # The redirects that these words leave on do not matter: those of this Caddyfile come first. Before 2.8 only one word may stand here.
     auto_https = "ignore_loaded_certs" if orders else "disable_certs"
     return _render(options, streams_survive, auto_https, f"{CONFIG_MOUNT}/{TRANSITION}", held)
 
 
-def _render(options: ProxyOptions, streams_survive: bool, auto_https: str, mount: str, held: Mapping[str, Held]) -> str:
+def _render(options: ProxyOptions, streams_survive: bool, auto_https: str, mount: str, held: Collection[str]) -> str:
     blocks = [_global_block(auto_https)]
     for site in options.sites:
-        blocks.append(_https_block(site, _tls(options, mount, held.get(site.host)), streams_survive))
+        blocks.append(_https_block(site, _tls(options, mount, f"{mount}/{held_file(site.host)}" if site.host in held else ""), streams_survive))
     blocks.append(_redirect_block(options))
     return "\n".join(blocks)
 
@@ -195,11 +188,26 @@ def _https_block(site: Site, tls: str, streams_survive: bool) -> str:
     return _block(f"https://{site.host}", [tls, _block(f"reverse_proxy {' '.join(site.upstreams)}", proxy).rstrip()])
 
 
-def _tls(options: ProxyOptions, mount: str, held: Optional[Held]) -> str:
+def held_file(host: str) -> str:
+    """Name of the file with a certificate that goes on being served while another is ordered, and its key."""
+    return f"{host}.pem"
+
+
+def bundle(chain_pem: str, key_pem: str) -> str:
+    """Key and chain in one file."""
+    return f"{key_pem.rstrip()}\n{chain_pem}"
+
+
+def _tls(options: ProxyOptions, mount: str, held: str) -> str:
+    """Always ``load`` (which takes a file as well as a folder) for a certificate from a file, never ``tls CHAIN KEY``.
+
+    The latter makes Caddy choose by a tag, which certificates of an ACME server have not. A connection that came in before a
+    reload makes its handshake by the former configuration and with the certificates of the new one, and would find none.
+    """
     if options.acme:
         issuer = _block("issuer acme", acme_server.issuer_lines(options.acme, mount)).rstrip()
-        return _block(f"tls {held.chain} {held.key}" if held else "tls", [issuer]).rstrip()
-    return "tls internal" if options.internal_ca else f"tls {mount}/{CERTIFICATE} {mount}/{KEY}"
+        return _block("tls", [*([f"load {held}"] if held else []), issuer]).rstrip()
+    return "tls internal" if options.internal_ca else _block("tls", [f"load {mount}/{KEY}"]).rstrip()
 
 
 def _redirect_block(options: ProxyOptions) -> str:

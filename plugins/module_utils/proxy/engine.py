@@ -165,6 +165,14 @@ def _container_steps(desired: Desired, observed: Observed) -> list[Step]:
     return []
 
 
+def _given(files: Mapping[str, str]) -> Optional[Pair]:
+    """The given certificate of a configuration; ``None`` where it has none."""
+    if not {caddy.CERTIFICATE, caddy.KEY} <= set(files):
+        return None
+    key_pem, dummy, dummy = files[caddy.KEY].partition("-----BEGIN CERTIFICATE-----")
+    return Pair(files[caddy.CERTIFICATE], key_pem)
+
+
 def fingerprint(files: Mapping[str, str]) -> str:
     """SHA-256 over names and contents; a private key has entropy enough not to be guessed from it."""
     digest = hashlib.sha256()
@@ -223,7 +231,7 @@ class ProxyEngine:
         if options.config_name == caddy.ADAPTED and not os.path.exists(self._path(f"{caddy.CONFIG_FOLDER}/{caddy.ADAPTED}")):
             files.pop(caddy.CADDYFILE, None)  # so that both are written again
         issuer = loaded.get("issuer", "" if caddy.CERTIFICATE in files else caddy.INTERNAL_ISSUER)
-        self._served = Served(issuer, files.get(caddy.CERTIFICATE, ""), self._issued)
+        self._served = Served(issuer, _given(files), self._issued)
         self._observed = Observed(
             compose=compose,
             files=files,
@@ -282,7 +290,7 @@ class ProxyEngine:
             files.update(acme.files(options.acme))
         if self.request.certificate:
             files[caddy.CERTIFICATE] = self.request.certificate.chain_pem
-            files[caddy.KEY] = self.request.certificate.key_pem
+            files[caddy.KEY] = caddy.bundle(self.request.certificate.chain_pem, self.request.certificate.key_pem)
         folders = (
             Folder(options.directory, (0, 0), "0750"),
             Folder(self._path(caddy.CONFIG_FOLDER), options.owner, "0700"),

@@ -31,7 +31,7 @@ _SOURCES = {
     acme.ACCOUNT_KEY: 0o400,
 }
 _MODES = {**_SOURCES, caddy.ADAPTED: 0o400}
-_PUBLIC = 0o444
+_SECRET = 0o400
 
 
 class Installation:
@@ -71,7 +71,7 @@ class Installation:
         """Write files for Caddy, each readable by it alone where it is secret."""
         make_folder(Folder(self.path(folder), self._options.owner, "0700"))
         for name, content in files.items():
-            write_atomic(self.path(f"{folder}/{name}"), content.encode(), _MODES.get(name, _PUBLIC), self._options.owner)
+            write_atomic(self.path(f"{folder}/{name}"), content.encode(), _MODES.get(name, _SECRET), self._options.owner)
 
     def remove_others(self, folder: str, files: Collection[str]) -> None:
         """Remove what an earlier configuration had and ``files`` do not name."""

@@ -50,10 +50,6 @@ class IssuedCertificates:
         """:raises Failure: when a part is missing or cannot be read."""
         return Pair(self._text(issuer, host, "crt"), self._text(issuer, host, "key"))
 
-    def key_in_container(self, issuer: str, host: str) -> str:
-        """Path of the key in Caddy's container."""
-        return f"{caddy.DATA_MOUNT}/{self._relative(issuer, host, 'key')}"
-
     def _text(self, issuer: str, host: str, kind: str) -> str:
         path = os.path.join(self._folder, self._relative(issuer, host, kind))
         content = read_bytes(path)

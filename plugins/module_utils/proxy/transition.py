@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Optional
 
 from . import caddyfile as caddy
 from .installation import Installation, adapted
-from .issued import IssuedCertificates, held_chain
+from .issued import IssuedCertificates, Pair, held_chain
 
 _FOLDER = f"{caddy.CONFIG_FOLDER}/{caddy.TRANSITION}"
 _MOUNT = f"{caddy.CONFIG_MOUNT}/{caddy.TRANSITION}"
@@ -21,21 +22,20 @@ class Served:
     """What the running Caddy serves.
 
     :param issuer: whose certificates, as the name of a folder in Caddy's storage; empty for a given one.
-    :param given_chain: the given chain as PEM text.
+    :param given: the given certificate; ``None`` where there is none.
     """
 
     issuer: str
-    given_chain: str
+    given: Optional[Pair]
     issued: IssuedCertificates
 
     def has(self, host: str) -> bool:
-        return self.issued.has(self.issuer, host) if self.issuer else bool(self.given_chain)
+        return self.issued.has(self.issuer, host) if self.issuer else self.given is not None
 
-    def chain(self, host: str) -> str:
-        return self.issued.read(self.issuer, host).chain_pem if self.issuer else self.given_chain
-
-    def key_in_container(self, host: str) -> str:
-        return self.issued.key_in_container(self.issuer, host) if self.issuer else f"{caddy.CONFIG_MOUNT}/{caddy.KEY}"
+    def held(self, host: str) -> str:
+        """What Caddy is to hold for a name that it has: key and chain. :raises Failure: when a part cannot be read."""
+        pair = self.given if self.given and not self.issuer else self.issued.read(self.issuer, host)
+        return caddy.bundle(held_chain(pair.chain_pem), pair.key_pem)
 
 
 class Transition:
@@ -66,10 +66,9 @@ class Transition:
 
     def _take(self, orders: bool) -> None:
         hosts = [site.host for site in self._options.sites if self._served.has(site.host)]
-        held = {host: caddy.Held(f"{_MOUNT}/{host}.pem", self._served.key_in_container(host)) for host in hosts}
-        chains = {f"{host}.pem": held_chain(self._served.chain(host)) for host in hosts}
-        caddyfile = caddy.render_transition(self._options, self._streams_survive, held, orders)
-        self._installation.write(_FOLDER, {**self._files, **chains, caddy.CADDYFILE: caddyfile})
+        held = {caddy.held_file(host): self._served.held(host) for host in hosts}
+        caddyfile = caddy.render_transition(self._options, self._streams_survive, hosts, orders)
+        self._installation.write(_FOLDER, {**self._files, **held, caddy.CADDYFILE: caddyfile})
         if self._options.config_name == caddy.ADAPTED:
             answer = self._installation.run(caddy.adapt_command(f"{caddy.TRANSITION}/{caddy.CADDYFILE}"))
             self._installation.write(_FOLDER, {caddy.ADAPTED: adapted(answer, _MOUNT)})

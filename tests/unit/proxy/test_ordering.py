@@ -10,8 +10,9 @@ import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import pytest
 from ansible_collections.toucan.selfhosted.plugins.module_utils.containers.compose import ComposeProject, to_yaml
@@ -21,13 +22,14 @@ from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors impo
 from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy import caddyfile as caddy
 from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy import engine as module
 from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy.acme import Acme
-from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy.engine import ProxyEngine, ProxyRequest, fingerprint
+from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy.engine import GivenCertificate, ProxyEngine, ProxyRequest, fingerprint
 
 from labrun.certificates import self_signed
 
 IMAGE = "registry.test/caddy:2.11@sha256:" + "0f" * 32
 HOSTS = ("app.test", "api.test")
-GIVEN = {"Caddyfile": "with the given one", "certificate.pem": self_signed("app.test", 30).certificate, "key.pem": "value-of-key"}
+CHAIN = self_signed("app.test", 30).certificate
+GIVEN = {"Caddyfile": "with the given one", "certificate.pem": CHAIN, "key.pem": f"value-of-key\n{CHAIN}"}
 TRANSITION = "/etc/caddy/transition/Caddyfile"
 LIVE = "/etc/caddy/Caddyfile"
 
@@ -41,7 +43,9 @@ class Site:
     def __init__(self, folder: Path, gives: bool = True) -> None:
         self.folder = folder
         self.gives = gives
+        self.certificate: Optional[GivenCertificate] = None
         self.reloads: list[str] = []
+        self.held: list[str] = []  # what each of them has Caddy hold for the first host
         self.managing: list[bool] = []  # of each configuration on the way, whether Caddy manages certificates by it
         sites = tuple(caddy.Site(f"https://{host}", ("service:80",)) for host in HOSTS)
         owner = (os.getuid(), os.getgid())
@@ -55,7 +59,7 @@ class Site:
         (folder / "compose.yaml").write_bytes(to_yaml(caddy.compose(self.options, IMAGE)))
 
     def engine(self) -> ProxyEngine:
-        request = ProxyRequest(self.options, parse_image(IMAGE), Credentials(), None, None, False, start_timeout=0)
+        request = ProxyRequest(self.options, parse_image(IMAGE), Credentials(), self.certificate, None, False, start_timeout=0)
         return ProxyEngine(request, lambda: self, has_engine=True)  # type: ignore[arg-type,return-value]
 
     def run_all(self) -> list[str]:
@@ -92,6 +96,7 @@ class Site:
         if config == TRANSITION:
             # A run that is killed here must not leave the impression that Caddy runs what is live.
             assert self.loaded()["files"] == ""
+            self.held.extend(path.read_text() for path in (self.folder / "config" / "transition").glob(f"{HOSTS[0]}.pem"))
             self.managing.append("disable_certs" not in (self.folder / "config" / "transition" / "Caddyfile").read_text())
             if self.gives and self.managing[-1]:
                 self.give("acme.test-dir")
@@ -124,8 +129,18 @@ def test_the_new_certificates_are_there_before_the_given_one_goes(tmp_path: Path
     site = Site(tmp_path)
     assert site.run_all() == ["certificate.order:proxy", "config.replace:proxy", "config.reload:proxy"]
     assert site.reloads == [TRANSITION, TRANSITION, LIVE]
+    assert site.held == [f"value-of-key\n{CHAIN}{CHAIN}"] * 2
     assert site.live().keys() == {"Caddyfile"}
     assert site.loaded()["issuer"] == "acme.test-dir"
+    assert site.run_all() == []
+
+
+def test_a_given_certificate_is_written_as_caddy_loads_it(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.options, site.certificate = replace(site.options, acme=None), GivenCertificate(CHAIN, "value-of-other-key\n", None)
+    site.run_all()
+    assert site.reloads == [LIVE]
+    assert site.live()["key.pem"] == f"value-of-other-key\n{CHAIN}"
     assert site.run_all() == []
 
 

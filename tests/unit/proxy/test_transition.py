@@ -18,13 +18,13 @@ from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors impo
 from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy import caddyfile as caddy
 from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy.acme import Acme
 from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy.installation import Installation, adapted, last_error
-from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy.issued import IssuedCertificates
+from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy.issued import IssuedCertificates, Pair
 from ansible_collections.toucan.selfhosted.plugins.module_utils.proxy.transition import Served, Transition
 
 from labrun.certificates import self_signed
 
 SERVER = Acme(directory_url="https://acme.test/dir", ca_pem="ca-text")
-CHAIN = self_signed("app.test", days=30).certificate
+CERTIFICATE = self_signed("app.test", days=30)
 RUNNING = Container("id1", "caddy", "caddy:2", "sha256:1d", "running", 0, 0, "2026-11-23T12:00:00Z", "aa11")
 ADAPTED = json.dumps({"apps": {"tls": {"automation": {"policies": [{"issuers": [{"module": "acme"}]}]}}}})
 
@@ -74,7 +74,7 @@ class Scene:
             acme=acme,
         )
         connect: Any = lambda: self.caddy  # noqa: E731
-        served = Served(issuer, "" if issuer else CHAIN, IssuedCertificates(str(folder / "data")))
+        served = Served(issuer, None if issuer else Pair(CERTIFICATE.certificate, CERTIFICATE.key), IssuedCertificates(str(folder / "data")))
         files = {"Caddyfile": "wanted", "acme-ca.pem": "ca-text", **({"acme-account.key": "value-of-key"} if acme.account_key_pem else {})}
         self.transition = Transition(Installation(self.options, connect), self.options, files, served, streams_survive=True)
 
@@ -90,11 +90,12 @@ def test_caddy_first_lets_go_and_then_orders(tmp_path: Path) -> None:
     assert scene.caddy.ran == ["reload /etc/caddy/transition/Caddyfile"] * 2
     first, second = scene.caddy.taken
     for config in (first, second):
-        assert "tls /etc/caddy/transition/app.test.pem /etc/caddy/key.pem {" in config
+        assert "load /etc/caddy/transition/app.test.pem\n" in config
         assert "trusted_roots /etc/caddy/transition/acme-ca.pem" in config
     assert "auto_https disable_certs" in first
     assert "auto_https ignore_loaded_certs" in second
     assert scene.files()["acme-ca.pem"] == "ca-text"
+    assert scene.files()["app.test.pem"].startswith(CERTIFICATE.key.rstrip())
     assert scene.files()["app.test.pem"].count("BEGIN CERTIFICATE") == 2
     assert (scene.live / "Caddyfile").read_text() == "live"
     scene.transition.end()
@@ -102,14 +103,15 @@ def test_caddy_first_lets_go_and_then_orders(tmp_path: Path) -> None:
     assert [path.name for path in scene.live.iterdir()] == ["Caddyfile"]
 
 
-def test_a_certificate_of_another_server_is_held_by_caddys_own_key(tmp_path: Path) -> None:
+def test_a_certificate_of_another_server_is_held_with_its_key(tmp_path: Path) -> None:
     place = tmp_path / "data" / "caddy" / "certificates" / "other-dir" / "app.test"
     place.mkdir(parents=True)
-    for kind in ("crt", "key", "json"):
-        (place / f"app.test.{kind}").write_text(CHAIN)
+    for kind, content in {"crt": CERTIFICATE.certificate, "key": "value-of-key\n", "json": "{}"}.items():
+        (place / f"app.test.{kind}").write_text(content)
     scene = Scene(tmp_path, issuer="other-dir")
     scene.transition.let_go()
-    assert "tls /etc/caddy/transition/app.test.pem /data/caddy/certificates/other-dir/app.test/app.test.key {" in scene.caddy.taken[0]
+    assert "load /etc/caddy/transition/app.test.pem\n" in scene.caddy.taken[0]
+    assert scene.files()["app.test.pem"].startswith("value-of-key\n-----BEGIN CERTIFICATE-----")
     assert "api.test.pem" not in scene.caddy.taken[0]
     assert "api.test.pem" not in scene.files()
 
@@ -120,7 +122,7 @@ def test_an_account_key_goes_along(tmp_path: Path) -> None:
     assert scene.caddy.ran == ["adapt /etc/caddy/transition/Caddyfile", "reload /etc/caddy/transition/caddy.json"]
     assert '"account_key": "{file./etc/caddy/transition/acme-account.key}"' in scene.caddy.taken[0]
     modes = {path.name: oct(path.stat().st_mode & 0o777) for path in (scene.live / "transition").iterdir()}
-    assert (modes["acme-account.key"], modes["caddy.json"], modes["Caddyfile"], modes["app.test.pem"]) == ("0o400", "0o400", "0o444", "0o444")
+    assert (modes["acme-account.key"], modes["caddy.json"], modes["Caddyfile"], modes["app.test.pem"]) == ("0o400", "0o400", "0o444", "0o400")
     assert oct((scene.live / "transition").stat().st_mode & 0o777) == "0o700"
 
 

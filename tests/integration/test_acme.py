@@ -142,9 +142,12 @@ def test_certificates_outlive_runs_and_containers(site: Site) -> None:
 
 
 def test_users_notice_no_change_of_the_certificates_source(site: Site, given: dict[str, str]) -> None:
-    """From one ACME server to a given certificate, to another server, and back to the first, whose certificate is still there."""
+    """From one ACME server to a given certificate, to another server, and back to the first, whose certificate is still there.
+
+    Some have a connection before a reload and begin with TLS after it.
+    """
     first = site.served()
-    with present_user(site.host, FRONTEND, BACKEND, TRUST) as seen:
+    with present_user(site.host, FRONTEND, BACKEND, TRUST, slowness=0.3) as seen:
         site.apply(**given).succeeded()
         assert all("Toucan lab CA" in certificate for certificate in site.served().values())
         planned = site.apply("--check", "--diff", **server(bound=True)).succeeded()

@@ -20,19 +20,31 @@ CLIENT = "toucan-lab-client"
 BROWSER = "toucan-lab-browser"
 
 #: Asks for a page again and again as browsers do, by HTTP/2, each time over a new connection, and talks on one websocket, until its
-#: input ends.
+#: input ends. Beside that, some over a slow line: they have a connection for a while (in seconds) before they begin with TLS; none where that is 0.
 PRESENCE = """
-import json, socket, ssl, subprocess, sys, threading
+import json, socket, ssl, subprocess, sys, threading, time
 import websocket
 
-address, frontend, backend = sys.argv[1:]
+address, frontend, backend, slowness = sys.argv[1:]
 trust = ssl.create_default_context()
 ended = threading.Event()
 seen = {"answers": 0, "failures": [], "echoes": 0, "websocket": "open"}
 
 
-def connect(name):
-    return trust.wrap_socket(socket.create_connection((address, 443), timeout=20), server_hostname=name)
+def connect(name, pause=0.0):
+    connection = socket.create_connection((address, 443), timeout=20)
+    time.sleep(pause)
+    return trust.wrap_socket(connection, server_hostname=name)
+
+
+def begin_slowly(name):
+    while not ended.is_set():
+        try:
+            connect(name, float(slowness)).close()
+        except ConnectionResetError:
+            pass  # docs/limits.md: it was waiting in the kernel while Caddy closed a socket
+        except OSError as error:
+            seen["failures"].append(f"{name}, slowly: {error!r}")
 
 
 def ask():
@@ -59,6 +71,8 @@ def talk(talking):
 
 talking = websocket.create_connection(f"wss://{backend}/ws", socket=connect(backend))
 threads = [threading.Thread(target=ask), threading.Thread(target=talk, args=(talking,))]
+if float(slowness):
+    threads += [threading.Thread(target=begin_slowly, args=(name,)) for name in (frontend, backend) * 4]
 for thread in threads:
     thread.start()
 print("ready", flush=True)
@@ -81,13 +95,14 @@ class Seen:
 
 
 @contextmanager
-def present_user(host: Host, frontend: str = FRONTEND, backend: str = BACKEND, trust: str = "") -> Iterator[Seen]:
+def present_user(host: Host, frontend: str = FRONTEND, backend: str = BACKEND, trust: str = "", slowness: float = 0.0) -> Iterator[Seen]:
     """A user who asks and talks all the time; what they saw is filled in at the end.
 
     :param trust: file on the user's machine with the CAs to trust, instead of that machine's own.
+    :param slowness: how many seconds others have a connection before they begin with TLS; without it there are no others.
     """
     trusting = ["--env", f"SSL_CERT_FILE={trust}"] if trust else []
-    command = ["docker", "exec", "-i", *trusting, CLIENT, "python3", "-c", PRESENCE, host.address, frontend, backend]
+    command = ["docker", "exec", "-i", *trusting, CLIENT, "python3", "-c", PRESENCE, host.address, frontend, backend, str(slowness)]
     seen = Seen()
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -30,7 +30,7 @@ STANDINS_SECONDS = 600.0
 INTEGRATION_SECONDS = 3300.0
 
 #: Files of integration tests that use the same hosts, and so run one after another; each other file has hosts of its own.
-SHARING_HOSTS = (("test_site", "test_ad_hoc", "test_targets"), ("test_proxy", "test_browser"), ("test_secrecy", "test_rotate"))
+SHARING_HOSTS = (("test_site", "test_ad_hoc", "test_targets"), ("test_stack", "test_life"), ("test_proxy", "test_browser"), ("test_secrecy", "test_rotate"))
 
 LAB = ROOT / "tests" / "lab" / "lab.py"
 

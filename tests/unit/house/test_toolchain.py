@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 import time
@@ -170,6 +171,25 @@ def test_every_file_of_integration_tests_runs_once() -> None:
     run_files = sorted(path.name for suite in suites for path in suite)
     assert run_files == sorted(path.name for path in (ROOT / "tests" / "integration").glob("test_*.py"))
     assert len(suites) > 5
+
+
+def hosts_of(text: str, fixtures: dict[str, set[str]]) -> set[str]:
+    """The lab's hosts that a test file names, or that the shared fixtures it takes name."""
+    taken = [hosts for fixture, hosts in fixtures.items() if re.search(rf"\b{fixture}: \w", text)]
+    return set(re.findall(r'"(host\d+)"', text)).union(*taken)
+
+
+def test_suites_beside_each_other_have_hosts_of_their_own() -> None:
+    folder = ROOT / "tests" / "integration"
+    shared = (folder / "conftest.py").read_text(encoding="utf-8").split("@pytest.fixture")[1:]
+    fixtures = {re.findall(r"def (\w+)\(", text)[0]: set(re.findall(r'"(host\d+)"', text)) for text in shared}
+    assert fixtures["stack"] == {"host4"} and len(fixtures) > 3
+    users: dict[str, set[str]] = {}
+    for suite in stages.integration_suites():
+        for path in suite:
+            for host in hosts_of(path.read_text(encoding="utf-8"), fixtures):
+                users.setdefault(host, set()).add(suite[0].stem)
+    assert {host: names for host, names in users.items() if len(names) > 1} == {}
 
 
 def test_suites_run_side_by_side_and_failures_are_told_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -175,7 +175,7 @@ def test_every_file_of_integration_tests_runs_once() -> None:
 
 def hosts_of(text: str, fixtures: dict[str, set[str]]) -> set[str]:
     """The lab's hosts that a test file names, or that the shared fixtures it takes name."""
-    taken = [hosts for fixture, hosts in fixtures.items() if re.search(rf"\b{fixture}: \w", text)]
+    taken = [hosts for fixture, hosts in fixtures.items() if re.search(rf"\b{fixture}: (Host|Secretive)\b", text)]
     return set(re.findall(r'"(host\d+)"', text)).union(*taken)
 
 

@@ -19,7 +19,6 @@ from typing import Any, BinaryIO, Union
 
 from .errors import Failure
 
-_isal: Any
 try:
     from isal import isal_zlib as _isal
 except ImportError:
@@ -95,6 +94,15 @@ class MemberWriter:
         self._out.write(packed)
 
 
+@dataclass
+class Mark:
+    """A border between two members; its place in the file is known once what came before it is written."""
+
+    raw_size: int
+    packed_size: int = 0
+    place: int = 0
+
+
 class MembersWriter:
     """A stream cut into blocks of 1 MiB, each a member of its own, packed by ``workers`` threads and written in order.
 
@@ -106,7 +114,7 @@ class MembersWriter:
         self._engine = engine
         self._workers = workers or os.cpu_count() or 1
         self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="pack")
-        self._packing: deque[Future[bytes]] = deque()
+        self._packing: deque[Union[Future[bytes], Mark]] = deque()
         self._pieces: list[bytes] = []
         self._gathered = 0
         self.raw_size = self.packed_size = 0
@@ -139,19 +147,21 @@ class MembersWriter:
         """Have all that was taken in the file, the last member ended."""
         self._submit()
         while self._packing:
-            self._put(self._packing.popleft().result())
+            self._write_next()
 
-    def mark(self) -> tuple[int, int, int]:
-        """A place to ``go_back`` to; the file must be one that can be truncated."""
-        self.flush()
-        return self._out.tell(), self.raw_size, self.packed_size
+    def mark(self) -> Mark:
+        """A place to ``go_back`` to, with a new member from there on; the file must be one that can be truncated."""
+        self._submit()
+        mark = Mark(self.raw_size)
+        self._packing.append(mark)
+        return mark
 
-    def go_back(self, mark: tuple[int, int, int]) -> None:
+    def go_back(self, mark: Mark) -> None:
         """Forget what was written since ``mark``."""
         self._pieces, self._gathered = [], 0
         self.flush()
-        place, self.raw_size, self.packed_size = mark
-        self._out.seek(place)
+        self.raw_size, self.packed_size = mark.raw_size, mark.packed_size
+        self._out.seek(mark.place)
         self._out.truncate()
 
     def close(self) -> None:
@@ -165,7 +175,8 @@ class MembersWriter:
     def abandon(self) -> None:
         """End the threads without writing any more."""
         for waiting in self._packing:
-            waiting.cancel()
+            if not isinstance(waiting, Mark):
+                waiting.cancel()
         self._packing.clear()
         self._pool.shutdown()
 
@@ -175,7 +186,14 @@ class MembersWriter:
         block, self._pieces, self._gathered = b"".join(self._pieces), [], 0
         self._packing.append(self._pool.submit(pack, block, self._engine))
         while len(self._packing) > 2 * self._workers:
-            self._put(self._packing.popleft().result())
+            self._write_next()
+
+    def _write_next(self) -> None:
+        waiting = self._packing.popleft()
+        if isinstance(waiting, Mark):
+            waiting.packed_size, waiting.place = self.packed_size, self._out.tell()
+        else:
+            self._put(waiting.result())
 
     def _put(self, packed: bytes) -> None:
         self.packed_size += len(packed)

@@ -261,7 +261,8 @@ class _Reader:
         self._count_in(size)
         content = self._stream.read(size)
         if len(content) != size:
-            raise BrokenTar("it is cut off")
+            # A Failure at once: the content of a member is read outside of `members`.
+            raise self._damaged("it is cut off")
         return content
 
     def _count_in(self, size: int) -> None:

@@ -52,19 +52,26 @@ def measure_storage(folder: str, names: Optional[Iterable[str]] = None) -> tuple
     :raises Failure: when a folder cannot be read.
     """
     entries = size = 0
-    pending = [os.path.join(folder, name) for name in (os.listdir(folder) if names is None else names)]
-    while pending:
-        path = pending.pop()
-        try:
-            status = os.lstat(path)
-            if stat.S_ISDIR(status.st_mode):
-                pending.extend(entry.path for entry in os.scandir(path))
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise _unreadable(folder, os.fsencode(path), error) from error
-        entries += 1
-        size += status.st_size if stat.S_ISREG(status.st_mode) else 0
+    counted: set[tuple[int, int]] = set()
+    path = folder
+    try:
+        pending = [os.path.join(folder, name) for name in (os.listdir(folder) if names is None else names)]
+        while pending:
+            path = pending.pop()
+            try:
+                status = os.lstat(path)
+                if stat.S_ISDIR(status.st_mode):
+                    pending.extend(entry.path for entry in os.scandir(path))
+            except FileNotFoundError:
+                continue
+            entries += 1
+            inode = (status.st_dev, status.st_ino)
+            if stat.S_ISREG(status.st_mode) and inode not in counted:
+                size += status.st_size
+                if status.st_nlink > 1:
+                    counted.add(inode)
+    except OSError as error:
+        raise _unreadable(folder, os.fsencode(path), error) from error
     return entries, size
 
 

@@ -31,8 +31,7 @@ def test_needs_on_one_file_system_are_added(monkeypatch: pytest.MonkeyPatch, tmp
     with pytest.raises(Failure) as caught:
         space.require_space({one: 50_000_000, other: 40_000_001}, reserve=10_000_000)
     assert str(caught.value) == (
-        f"{one} and {other} need 90 MB, and 10 MB are to stay free, but only 100 MB are free there; "
-        "free space there, or name a place on a larger file system."
+        f"{one} and {other} need 90 MB, and 10 MB are to stay free, but only 100 MB are free there; free space there, or name a place on a larger file system."
     )
 
 

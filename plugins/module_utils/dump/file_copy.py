@@ -79,11 +79,10 @@ class FileCopier:
         return status
 
     def _small(self, descriptor: int, path: bytes, status: os.stat_result, last: bool) -> Optional[Copied]:
-        content = _read(descriptor, status.st_size + 1)
+        content = _read(descriptor, status.st_size)
         held = len(content) == status.st_size and _same(status, os.fstat(descriptor))
         if not held and not last:
             return None
-        content = content[: status.st_size]
         self._archive.write(tar_headers.encode(header_of(path, tar_headers.FILE, status, len(content))))
         self._archive.write(content + bytes(tar_headers.padding(len(content))))
         self._progress.advance(len(content))
@@ -142,10 +141,8 @@ def _note(held: bool) -> str:
 
 
 def _read(descriptor: int, size: int) -> bytes:
-    """Up to ``size`` bytes, fewer only at the end."""
-    first = os.read(descriptor, size)
-    parts, left = [first], size - len(first)
-    while left and parts[-1]:
-        parts.append(os.read(descriptor, left))
-        left -= len(parts[-1])
-    return b"".join(parts)
+    """``size`` bytes, fewer only at the end."""
+    content = os.read(descriptor, size)
+    while len(content) < size and (more := os.read(descriptor, size - len(content))):
+        content += more
+    return content

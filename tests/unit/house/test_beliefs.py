@@ -56,6 +56,7 @@ PERMITTED = {
     ("playbooks/vars/awx.yml", "false"): "an answer to a survey, which knows no booleans",
     ("plugins/module_utils/mongo/connection.py", "5000"): "milliseconds to wait for a server",
     ("plugins/module_utils/mongo/external.py", "8000"): "the error code of Atlas for a refused login",
+    ("plugins/module_utils/core/progress.py", "/s"): "a second, behind a rate",
 }
 
 PATTERNS = {

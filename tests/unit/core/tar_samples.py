@@ -120,8 +120,8 @@ def make_tree(top: Path) -> None:
     (deep / "big").write_bytes(os.urandom(1000) + b"text" * 700_000 + os.urandom(700))
     os.link(top / "sales" / "plain.json", deep / "again.json")
     os.link(long / "file", top / "sales" / "aa first")
-    for name, target in {"near": "plain.json", "up": "../../sales/deep", "gone": "nowhere", "longer": "x/" * 120 + "y", "late": "deep/../plain.json"}.items():
-        (top / "sales" / "deep" / name).symlink_to(target)
+    for link, target in {"near": "plain.json", "up": "../../sales/deep", "gone": "nowhere", "longer": "x/" * 120 + "y", "late": "deep/../plain.json"}.items():
+        (top / "sales" / "deep" / link).symlink_to(target)
     os.chmod(top / "sales" / "deep", 0o2770)
     os.chmod(top / "sales" / "none", 0o000)
     os.chmod(top / "sales" / "plain.json", 0o640)

@@ -75,7 +75,12 @@ def test_a_new_piece_begins_at_nothing(tmp_path: Path, clock: Clock) -> None:
 def test_threads_count_together(tmp_path: Path) -> None:
     progress = Progress(str(tmp_path / "p"))
     progress.begin("sales", 40_000)
-    threads = [threading.Thread(target=lambda: [progress.advance(1) for dummy in range(10_000)]) for dummy in range(4)]
+
+    def work() -> None:
+        for dummy in range(10_000):
+            progress.advance(1)
+
+    threads = [threading.Thread(target=work) for dummy in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -364,7 +364,7 @@ def test_what_cannot_be_read_is_no_backup(top: Path, tmp_path: Path, monkeypatch
 
 def test_a_full_disk_is_told(top: Path) -> None:
     with open("/dev/full", "wb", buffering=0) as out, pytest.raises(Failure, match="No space left on device"):
-        write_storage(out, str(top))  # type: ignore[arg-type]
+        write_storage(out, str(top))
 
 
 def test_folders_without_end_are_told(tmp_path: Path) -> None:

@@ -1,12 +1,13 @@
 # Copyright: (c) 2026, toucan.selfhosted contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What holds for every unit test, and an authority for servers with TLS."""
+"""What holds for every unit test, an authority for servers with TLS, and the data that others wrote."""
 
 from __future__ import annotations
 
 import datetime
 import ipaddress
+import os
 import ssl
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from hypothesis import settings
+
+from toolchain.places import ROOT
 
 # A deadline would be a timed assertion: it fails on a busy machine, not on a wrong program.
 settings.register_profile("toucan", deadline=None)
@@ -71,3 +74,12 @@ def _key_usage() -> x509.KeyUsage:
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="session")
+def official() -> Path:
+    """Dumps and BSON files that MongoDB's own tools wrote: `dumps/` and `bson/`."""
+    folder = Path(os.environ.get("TOUCAN_TEST_DATA") or ROOT.parent / "shared" / "data") / "mongodump"
+    if not folder.is_dir():
+        pytest.skip(f"needs test data of the official MongoDB tools in {folder}; set TOUCAN_TEST_DATA")
+    return folder

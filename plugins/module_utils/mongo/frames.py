@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import Union
+from typing import Optional, Union
 
 Buffer = Union[bytes, bytearray, memoryview]
 
@@ -81,24 +81,30 @@ def split_whole(buffer: Buffer) -> tuple[memoryview, memoryview]:
     :raises BrokenBson: when a length cannot be right, or a document does not end as it should.
     """
     view = memoryview(buffer)
-    dummy, end = _walk(view)
+    dummy, end = measure(view)
     return view[:end], view[end:]
 
 
 def count_documents(buffer: Buffer) -> int:
     """How many documents a buffer of whole ones holds. :raises BrokenBson: when it holds anything else."""
     view = memoryview(buffer)
-    count, end = _walk(view)
+    count, end = measure(view)
     if end != len(view):
         raise broken_at(view, end)
     return count
 
 
-def _walk(view: memoryview) -> tuple[int, int]:
-    """How many whole documents there are, and where the last of them ends."""
+def measure(view: memoryview, terminator: Optional[int] = None) -> tuple[int, int]:
+    """How many whole documents there are at the start, and where the last of them ends.
+
+    :param terminator: what stands in place of a length where documents end; what follows it is not looked at.
+    :raises BrokenBson: when a length cannot be right, or a document does not end as it should.
+    """
     size, offset, count, unpack = len(view), 0, 0, LENGTH.unpack_from
     while size - offset >= MIN_DOCUMENT_BYTES:
         (length,) = unpack(view, offset)
+        if length == terminator:
+            break
         end = offset + length
         if not MIN_DOCUMENT_BYTES <= length <= MAX_DOCUMENT_BYTES or (end <= size and view[end - 1]):
             raise broken_at(view, offset)

@@ -1,17 +1,20 @@
 # Copyright: (c) 2026, toucan.selfhosted contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A server of MongoDB's wire protocol, with and without TLS."""
+"""A server of MongoDB's wire protocol, with and without TLS, and dumps in tars."""
 
 from __future__ import annotations
 
 import contextlib
+import io
 import socket
 import ssl
 import struct
+import tarfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any, Callable, Optional
 
 import bson
@@ -75,3 +78,49 @@ def server(answers: Mapping[str, Any], context: Optional[ssl.SSLContext] = None)
 @pytest.fixture(name="server")
 def _server() -> Callable[..., AbstractContextManager[int]]:
     return server
+
+
+def tar(content: Mapping[str, bytes] | Path, top: str = "dump", packed: bool = True) -> io.BytesIO:
+    """A tar of files by their paths, or of a folder or file under the name `top`, as Python's own library writes it."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz" if packed else "w") as archive:
+        if isinstance(content, Path):
+            archive.add(content, arcname=top)
+        else:
+            for path, data in content.items():
+                member = tarfile.TarInfo(path)
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
+    out.seek(0)
+    return out
+
+
+@pytest.fixture(name="tar")
+def _tar() -> Callable[..., io.BytesIO]:
+    return tar
+
+
+class Documents:
+    """A visitor that keeps what it is handed, and refuses what comes out of turn."""
+
+    def __init__(self) -> None:
+        self.open: set[str] = set()
+        self.found: dict[str, bytes] = {}
+
+    def begin(self, namespace: object) -> None:
+        assert str(namespace) not in self.found
+        self.open.add(str(namespace))
+        self.found[str(namespace)] = b""
+
+    def documents(self, namespace: object, whole_documents: bytes) -> None:
+        assert str(namespace) in self.open and whole_documents
+        bson.decode_all(whole_documents)
+        self.found[str(namespace)] += whole_documents
+
+    def end(self, namespace: object) -> None:
+        self.open.remove(str(namespace))
+
+
+@pytest.fixture
+def visitor() -> Documents:
+    return Documents()

@@ -17,7 +17,7 @@ from typing import Any, Optional
 
 from ..core.archives import Stream
 from ..core.errors import Failure
-from .frames import LENGTH, BrokenBson, broken_at, measure
+from .frames import LENGTH, MIN_DOCUMENT_BYTES, BrokenBson, broken_at, measure
 
 try:
     import bson
@@ -133,7 +133,8 @@ class Blocks:
                 yield piece, count
             else:
                 (length,) = LENGTH.unpack_from(view)
-                if not self._fill(length):
+                # Fewer bytes than any document has are not looked at by `measure`, whatever length they claim.
+                if not self._fill(max(length, MIN_DOCUMENT_BYTES)):
                     raise self._cut_off()
 
     # -- bytes ------------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import io
 import socket
 import ssl
@@ -14,6 +15,7 @@ import tarfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Optional
 
@@ -124,3 +126,26 @@ class Documents:
 @pytest.fixture
 def visitor() -> Documents:
     return Documents()
+
+
+@dataclass(frozen=True)
+class Spooled:
+    """A segment as workers make them."""
+
+    path: Path
+    size: int
+    packed: int
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Callable[..., Spooled]:
+    """Packs bytes into a file of `members` gzip members."""
+
+    def pack(content: bytes, members: int = 1) -> Spooled:
+        cuts = [len(content) * number // members for number in range(members + 1)]
+        packed = b"".join(gzip.compress(content[start:end], 1) for start, end in zip(cuts, cuts[1:]))
+        path = tmp_path / f"spool-{len(list(tmp_path.iterdir()))}"
+        path.write_bytes(packed)
+        return Spooled(path, len(content), len(packed))
+
+    return pack

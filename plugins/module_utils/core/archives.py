@@ -243,14 +243,11 @@ class _Reader:
 
     def _pieces(self, size: int) -> Iterator[bytes]:
         left = size
-        try:
-            while left:
-                chunk = self._read(min(left, CHUNK))
-                left -= len(chunk)
-                yield chunk
-            self._read(tar_headers.padding(size))
-        except BrokenTar as error:  # the reader of the content stands between here and `members`
-            raise self._damaged(str(error)) from error
+        while left:
+            chunk = self._read(min(left, CHUNK))
+            left -= len(chunk)
+            yield chunk
+        self._read(tar_headers.padding(size))
 
     def _end(self) -> None:
         if self._read(BLOCK) != tar_headers.ZEROS:

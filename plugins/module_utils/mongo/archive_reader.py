@@ -55,12 +55,12 @@ class ArchiveReader:
         self.server_version = self.tool_version = ""
         self.others: list[str] = []
 
-    def index(self, digests: bool = False) -> list[DumpedCollection]:
+    def index(self, digests: bool = False, deep: bool = False) -> list[DumpedCollection]:
         self.others = list(self._known_others)
         contents: dict[tuple[str, str], _Content] = {}
-        for content, piece, count in self._documents(contents, digests, checked=True):
+        for content, piece, count in self._documents(contents, lambda: Census(digests, deep, crc=True)):
             if piece:
-                content.census.take(piece, count)
+                self._count(content, piece, count)
         known = list({id(content): content for content in contents.values()}.values())
         self.others += [content.namespace.collection for content in known if content.aside]
         self._indexed = True
@@ -71,7 +71,7 @@ class ArchiveReader:
         if not self._indexed:
             self.index()
         contents: dict[tuple[str, str], _Content] = {}
-        for content, piece, dummy in self._documents(contents, False, checked=False):
+        for content, piece, dummy in self._documents(contents, None):
             if content.aside or content.source_of_view:
                 continue
             if piece:
@@ -81,17 +81,26 @@ class ArchiveReader:
             else:
                 visitor.begin(content.namespace)
 
+    def _count(self, content: _Content, piece: bytes, count: int) -> None:
+        try:
+            content.census.take(piece, count)
+        except BrokenBson as error:
+            raise self._source.damaged(f"holds no BSON {error}", f"{content.namespace} in it") from error
+
     # -- the archive ------------------------------------------------------------------------------------------------------
 
-    def _documents(self, contents: dict[tuple[str, str], _Content], digests: bool, checked: bool) -> Iterator[tuple[_Content, bytes, int]]:
-        """Pieces of documents; an empty one where a collection begins, and one where it has ended."""
+    def _documents(self, contents: dict[tuple[str, str], _Content], census: Optional[Callable[[], Census]]) -> Iterator[tuple[_Content, bytes, int]]:
+        """Pieces of documents; an empty one where a collection begins, and one where it has ended.
+
+        :param census: makes what the caller counts with, so that checksums are compared at the end of each collection; ``None`` for a second pass.
+        """
         stream = self._open()
         blocks = Blocks(stream)
         try:
             prelude = blocks.prelude()
             self.server_version, self.tool_version = prelude.server_version, prelude.tool_version
             for listed in prelude.listed:
-                self._expect(listed, contents, digests, checked)
+                self._expect(listed, contents, census)
             while (header := blocks.header()) is not None:
                 content = contents.get((header.database, header.collection))
                 name = f"{header.database}.{header.collection}"
@@ -105,18 +114,18 @@ class ArchiveReader:
                         raise self._source.damaged(f"has documents of {name} behind their end")
                     yield content, piece, count
                 if header.end:
-                    self._end(content, header.crc, checked)
+                    self._end(content, header.crc, census is not None)
                     yield content, b"", 0
         except BrokenBson as error:
             raise self._source.damaged(f"is broken {error}", self.top and f"{self.top} in it") from error
         self._finish(contents)
 
-    def _expect(self, listed: Listed, contents: dict[tuple[str, str], _Content], digests: bool, checked: bool) -> None:
+    def _expect(self, listed: Listed, contents: dict[tuple[str, str], _Content], census: Optional[Callable[[], Census]]) -> None:
         namespace = Namespace(listed.database, listed.collection)
         metadata = self._metadata(listed, namespace) if listed.metadata else None
         if metadata and metadata.type == VIEW and "viewOn" not in metadata.options:
             metadata = replace(metadata, type=COLLECTION)  # dumped with --viewsAsCollections
-        content = _Content(namespace, metadata, Census(digests, crc=checked))
+        content = _Content(namespace, metadata, census() if census else Census(False))
         keys = [(listed.database, listed.collection)]
         if metadata and metadata.type == TIME_SERIES:
             keys.append((listed.database, BUCKETS + listed.collection))

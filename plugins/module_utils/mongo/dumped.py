@@ -16,6 +16,7 @@ from .crc64 import Crc64
 from .digest import DocumentsDigest, SequenceDigest
 from .frames import LENGTH, BrokenBson, measure
 from .metadata import CollectionMetadata, Namespace
+from .soundness import check
 
 #: Documents are handed on in pieces of about this size, unless one alone is larger.
 PIECE = 4 * 1024 * 1024
@@ -69,9 +70,10 @@ class DumpReader(Protocol):
     server_version: str
     tool_version: str
 
-    def index(self, digests: bool = False) -> list[DumpedCollection]:
+    def index(self, digests: bool = False, deep: bool = False) -> list[DumpedCollection]:
         """Read all of it once, check its structure and say what it holds, by name.
 
+        :param deep: look into each document, too, not only where it ends.
         :raises Failure: when it is damaged, or does not fit together.
         """
 
@@ -148,9 +150,10 @@ def unpacked_chunks(chunks: Iterable[bytes], source: str) -> Iterator[bytes]:
 
 
 class Census:
-    """Counts the documents of one collection, and digests them where asked."""
+    """Counts the documents of one collection, digests them and looks into them where asked."""
 
-    def __init__(self, digests: bool, crc: bool = False) -> None:
+    def __init__(self, digests: bool, deep: bool = False, crc: bool = False) -> None:
+        self._deep = deep
         self.count = 0
         self.bytes = 0
         self._digest = DocumentsDigest() if digests else None
@@ -163,6 +166,12 @@ class Census:
         return self._crc.value if self._crc else 0
 
     def take(self, documents: bytes, count: int) -> None:
+        """The next whole documents. :raises BrokenBson: when one is broken within, with its place in the collection."""
+        if self._deep:
+            try:
+                check(documents)
+            except BrokenBson as error:
+                raise error.later(self.bytes) from error
         self.count += count
         self.bytes += len(documents)
         for digest in (self._digest, self._sequence):

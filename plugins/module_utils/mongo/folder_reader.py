@@ -44,10 +44,10 @@ class FolderReader:
         self.top = self.server_version = self.tool_version = ""
         self.others: list[str] = []
 
-    def index(self, digests: bool = False) -> list[DumpedCollection]:
+    def index(self, digests: bool = False, deep: bool = False) -> list[DumpedCollection]:
         self.others = []
         found = _Found([], [])
-        packed = [self._look(member, path, found, digests) for member, path in self._members()]
+        packed = [self._look(member, path, found, Census(digests, deep)) for member, path in self._members()]
         self.layout = "folder_gzip" if any(packed) else "folder"
         self.top = self._common_top(found)
         self.others += self._oplogs_aside(found)
@@ -82,7 +82,7 @@ class FolderReader:
             except UnicodeDecodeError as error:
                 raise self._source.refused(f"the name of its file {member.path!r} is no text") from error
 
-    def _look(self, member: SafeMember, path: str, found: _Found, digests: bool) -> bool:
+    def _look(self, member: SafeMember, path: str, found: _Found, census: Census) -> bool:
         """Take in one member; whether it is packed on its own."""
         if member.kind == "directory":
             return False
@@ -101,11 +101,16 @@ class FolderReader:
             found.metadata.append(FoundMetadata(place, from_json(content, f"{path} in {self._source.name}")))
             self.others += [f"{path}: {key}" for key in found.metadata[-1].content.unknown]
         else:
-            census = Census(digests)
-            for piece, count in self._pieces(member, path):
-                census.take(piece, count)
+            self._count(member, path, census)
             found.documents.append(FoundDocuments(place, census))
         return packed
+
+    def _count(self, member: SafeMember, path: str, census: Census) -> None:
+        for piece, count in self._pieces(member, path):
+            try:
+                census.take(piece, count)
+            except BrokenBson as error:
+                raise self._no_bson(path, error) from error
 
     def _take_other(self, member: SafeMember, path: str, file_name: str) -> None:
         if file_name in (file_names.PRELUDE, file_names.PRELUDE + file_names.PACKED) and member.kind == "file":
@@ -130,10 +135,10 @@ class FolderReader:
         return bytes(content)
 
     def _pieces(self, member: SafeMember, path: str) -> Iterator[tuple[bytes, int]]:
-        def broken(error: BrokenBson) -> Failure:
-            return self._source.damaged(f"holds no BSON {error}", path)
+        return pieces_of_whole_documents(self._chunks(member, path), lambda error: self._no_bson(path, error))
 
-        return pieces_of_whole_documents(self._chunks(member, path), broken)
+    def _no_bson(self, path: str, error: BrokenBson) -> Failure:
+        return self._source.damaged(f"holds no BSON {error}", path)
 
     def _chunks(self, member: SafeMember, path: str) -> Iterator[bytes]:
         if not path.endswith(file_names.PACKED):

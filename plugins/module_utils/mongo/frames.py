@@ -124,9 +124,9 @@ def id_of(document: Buffer) -> tuple[int, bytes]:
     offset, end = LENGTH.size, len(view) - 1
     while offset < end:
         kind = view[offset]
-        name_end = _zero_after(view, offset + 1, end)
+        name_end = zero_after(view, offset + 1, end)
         name, start = bytes(view[offset + 1 : name_end]), name_end + 1
-        offset = start + _value_size(view, start, end, kind)
+        offset = start + value_size(view, start, end, kind)
         if offset > end:
             raise BrokenBson(start, f"the value of an element of type {kind} reaches beyond its document")
         if name == b"_id":
@@ -134,13 +134,14 @@ def id_of(document: Buffer) -> tuple[int, bytes]:
     return 0, b""
 
 
-def _value_size(view: memoryview, start: int, end: int, kind: int) -> int:
+def value_size(view: memoryview, start: int, end: int, kind: int) -> int:
+    """Bytes of an element's value, which may reach beyond ``end``. :raises BrokenBson: when its type or length makes no sense."""
     if kind in _FIXED_SIZES:
         return _FIXED_SIZES[kind]
     if kind in _EMPTY:
         return 0
     if kind == _REGEX:
-        return _zero_after(view, _zero_after(view, start, end) + 1, end) + 1 - start
+        return zero_after(view, zero_after(view, start, end) + 1, end) + 1 - start
     if end - start < LENGTH.size:
         raise BrokenBson(start, f"an element of type {kind} has no length")
     (length,) = LENGTH.unpack_from(view, start)
@@ -152,7 +153,8 @@ def _value_size(view: memoryview, start: int, end: int, kind: int) -> int:
     return int(length) + extra
 
 
-def _zero_after(view: memoryview, start: int, end: int) -> int:
+def zero_after(view: memoryview, start: int, end: int) -> int:
+    """Where the next zero byte is. :raises BrokenBson: when there is none before ``end``."""
     for position in range(start, end):
         if not view[position]:
             return position

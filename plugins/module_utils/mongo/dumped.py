@@ -21,6 +21,8 @@ from .soundness import check
 #: Documents are handed on in pieces of about this size, unless one alone is larger.
 PIECE = 4 * 1024 * 1024
 
+_READ = 64 * 1024
+
 REMEDY = "take another copy of the dump, or an older dump"
 
 
@@ -98,6 +100,22 @@ class Source:
         plain = self._from_start()
         return gzip_members.MembersReader(self._stream, self.name) if self.packed else plain
 
+    def bare(self) -> Stream:
+        """The content where it is no tar, whose reader keeps the limits; it may give fewer bytes than asked for."""
+        plain = self._from_start()
+        if not self.packed:
+            return plain
+        return ChunkReader(self.unpacked(iter(lambda: plain.read(_READ), b""), self.name))
+
+    def unpacked(self, chunks: Iterable[bytes], what: str) -> Iterator[bytes]:
+        """What packed bytes hold that come in chunks. :raises Failure: when they are damaged, or hold more than the limit."""
+        size = 0
+        for block in gzip_members.unpacked(cast(BinaryIO, ChunkReader(chunks)), what):  # of a file it only reads
+            size += len(block)
+            if size > self.limits.expanded:
+                raise self.refused(f"{what} holds more than the {self.limits.expanded} bytes that there is room for")
+            yield block
+
     def damaged(self, answer: str, what: str = "") -> Failure:
         """The sentence on a damage."""
         return Failure(f"{self.name} is damaged: {what or 'it'} {answer}", REMEDY, subject=self.name, answer=answer)
@@ -142,11 +160,6 @@ class ChunkReader:
             self._chunk = memoryview(chunk)
         taken, self._chunk = self._chunk[:size], self._chunk[size:]
         return bytes(taken)
-
-
-def unpacked_chunks(chunks: Iterable[bytes], source: str) -> Iterator[bytes]:
-    """What a file holds that is packed and comes in chunks. :raises Failure: when it is damaged."""
-    return gzip_members.unpacked(cast(BinaryIO, ChunkReader(chunks)), source)  # of a file it only reads
 
 
 class Census:

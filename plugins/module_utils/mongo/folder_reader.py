@@ -13,7 +13,7 @@ from typing import Optional
 from ..core.archives import SafeMember, members
 from ..core.errors import Failure
 from . import file_names
-from .dumped import Census, DumpedCollection, Source, Visitor, pieces_of_whole_documents, unpacked_chunks
+from .dumped import Census, DumpedCollection, Source, Visitor, pieces_of_whole_documents
 from .folder_pairs import FoundDocuments, FoundMetadata, Place, pair
 from .frames import BrokenBson
 from .metadata import Namespace, from_json
@@ -143,7 +143,7 @@ class FolderReader:
     def _chunks(self, member: SafeMember, path: str) -> Iterator[bytes]:
         if not path.endswith(file_names.PACKED):
             return member.chunks
-        return unpacked_chunks(member.chunks, f"{path} in {self._source.name}")
+        return self._source.unpacked(member.chunks, f"{path} in {self._source.name}")
 
     # -- the whole --------------------------------------------------------------------------------------------------------
 

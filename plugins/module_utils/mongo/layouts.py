@@ -17,7 +17,7 @@ from ..core.archives import Limits, SafeMember, Stream, members
 from . import file_names
 from .archive import MAGIC
 from .archive_reader import ArchiveReader
-from .dumped import ChunkReader, DumpReader, Source, unpacked_chunks
+from .dumped import ChunkReader, DumpReader, Source
 from .folder_reader import FolderReader
 
 #: Enough to unpack a file's first bytes.
@@ -36,7 +36,7 @@ def open_dump(stream: BinaryIO, name: str, limits: Optional[Limits] = None) -> D
     """
     source = Source(stream, name, limits or Limits(_EXPANDED_LIMIT))
     if source.open().read(len(MAGIC)) == MAGIC:
-        return ArchiveReader(source, source.open, "archive_gzip" if source.packed else "archive", "", [])
+        return ArchiveReader(source, source.bare, "archive_gzip" if source.packed else "archive", "", [])
     found = _archive_in_tar(source)
     if found is None:
         return FolderReader(source)
@@ -59,7 +59,7 @@ def _archive_in_tar(source: Source) -> Optional[tuple[str, bool]]:
 
 def _member_stream(source: Source, path: str, packed: bool) -> Stream:
     chunks = _member_chunks(source, path)
-    return ChunkReader(unpacked_chunks(chunks, f"{path} in {source.name}") if packed else chunks)
+    return ChunkReader(source.unpacked(chunks, f"{path} in {source.name}") if packed else chunks)
 
 
 def _member_chunks(source: Source, path: str) -> Iterator[bytes]:

@@ -16,6 +16,7 @@ from typing import Any
 
 import bson
 import pytest
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.archives import Limits
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors import Failure
 from ansible_collections.toucan.selfhosted.plugins.module_utils.mongo.archive import MAGIC, TERMINATOR, Header, Listed, Prelude, header_bytes, prelude_bytes
 from ansible_collections.toucan.selfhosted.plugins.module_utils.mongo.crc64 import Crc64
@@ -190,3 +191,11 @@ def test_damage_behind_the_archive_in_the_tar_is_found(tar: Tar) -> None:
     packed = gzip.compress(content)
     with pytest.raises(Failure, match=re.escape("dump.archive in dump.tar.gz is no whole gzip file: other bytes follow its end")):
         open_dump(tar({"dump.archive": packed + b"x"}), "dump.tar.gz").index()
+
+
+def test_a_limit_is_kept_in_a_tar_or_bare(tar: Tar) -> None:
+    large = bson.encode({"_id": "x" * 90_000})
+    content = gzip.compress(prelude("x") + block("x", large) + end("x", large))
+    for dump in (io.BytesIO(content), tar({"dump.archive": content})):
+        with pytest.raises(Failure, match="holds more than the 50000 bytes that there is room for"):
+            open_dump(dump, "dump.tar.gz", Limits(50_000)).index()

@@ -235,6 +235,12 @@ def test_a_limit_is_kept(tar: Tar) -> None:
         open_dump(tar({"a/x.bson": bson.encode({"_id": "x" * 9000})}), "dump.tar.gz", Limits(5000)).index()
 
 
+def test_a_limit_is_kept_within_files_that_are_packed_on_their_own(tar: Tar) -> None:
+    content = tar({"a/x.bson.gz": gzip.compress(bson.encode({"_id": "x" * 90_000}))})
+    with pytest.raises(Failure, match="a/x.bson.gz in dump.tar.gz holds more than the 50000 bytes that there is room for"):
+        open_dump(content, "dump.tar.gz", Limits(50_000)).index()
+
+
 def test_a_disk_that_fails_is_told(tar: Tar) -> None:
     class Failing(io.BytesIO):
         def read(self, size: int | None = -1) -> bytes:

@@ -6,3 +6,6 @@
 from __future__ import annotations
 
 FOLDER_PREFIX = "on-premise_backup-"  # a folder a dump, with eight more characters [FAQ]
+VERSION_FILE = "laputa_version"  # the backend's version, as text [FAQ]
+DATABASE_FILE = "mongodump.tar.gz"  # what is inside is not told [FAQ]
+STORAGE_FILE = "storage.tar.gz"  # [FAQ]

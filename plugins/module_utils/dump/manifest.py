@@ -37,7 +37,7 @@ from .fields import Fields, parse_object, time_text
 
 SCHEMA = 1
 FILE = "manifest.json"
-KINDS = ("app", "instance")
+APP, INSTANCE = KINDS = ("app", "instance")
 CONSISTENCIES = ("hot", "paused", "stopped")
 LAYOUTS = ("folder", "folder_gzip", "archive", "archive_gzip")
 COLLECTION_TYPES = ("collection", "view", "timeseries")
@@ -216,7 +216,7 @@ def _manifest(fields: Fields) -> Manifest:
     _refuse_odd_files(fields, manifest)
     _refuse_twice(fields, "apps", [app.id for app in manifest.apps])
     _refuse_twice(fields, "collections", [(collection.database, collection.name) for collection in manifest.collections])
-    if manifest.kind == KINDS[0] and len(manifest.apps) != 1:
+    if manifest.kind == APP and len(manifest.apps) != 1:
         raise fields.wrong("apps", "exactly one app, as in every dump of an app")
     fields.end()
     return manifest

@@ -54,6 +54,7 @@ PERMITTED = {
     ("playbooks/awx_setup.yml", "local"): "the connection to the controller itself",
     ("playbooks/vars/awx.yml", "true"): "an answer to a survey, which knows no booleans",
     ("playbooks/vars/awx.yml", "false"): "an answer to a survey, which knows no booleans",
+    ("plugins/module_utils/dump/manifest.py", "app"): "a kind of dump",
     ("plugins/module_utils/mongo/connection.py", "5000"): "milliseconds to wait for a server",
     ("plugins/module_utils/mongo/external.py", "8000"): "the error code of Atlas for a refused login",
     ("plugins/module_utils/core/progress.py", "/s"): "a second, behind a rate",

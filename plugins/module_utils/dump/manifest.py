@@ -16,8 +16,10 @@ It is written last, so that a folder with a manifest is a whole dump. It holds n
      "files": {NAME: {"sha256": HEX, "size": BYTES}, …},
      "collections": [{"database": NAME, "name": NAME, "type": TYPE, "count": N, "bytes": N, "digest": HEX, "sequence": HEX | null,
                       "options": EXTENDED_JSON, "indexes": [EXTENDED_JSON, …]}],
-     "storage": {"entries": N, "bytes": N, "digest": HEX, "left_out": [TEXT, …], "changed": [TEXT, …]}}
+     "storage": {"entries": N, "bytes": N, "digest": HEX, "left_out": [TEXT, …], "changed": [TEXT, …]},
+     "checksum": HEX}
 
+``checksum`` comes last, and is the SHA-256 of the whole file with 64 zeros in its place, so that a damage to the manifest itself is found too.
 ``files`` are hashed as they are stored, encrypted ones as such. ``storage`` of an app is its folder's name below the product's storage, empty
 where it has none. Every key must be there, and no other may.
 """
@@ -26,6 +28,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -49,10 +52,13 @@ LARGEST = 256 << 20  # bytes; some 100,000 collections with all their indexes
 _DISTRUST = "take another dump, or fetch this one again from where it came"
 _HASH = r"[0-9a-f]{64}"
 _A_HASH = "a SHA-256 of 64 hexadecimal digits"
+_UNSIGNED = "0" * 64
+_CHECKSUM = re.compile(rb'"checksum"\s*:\s*"([0-9a-f]{64})"\s*\}\s*\Z')
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _SOMETHING = r"[^\x00-\x1f]+"
 # What becomes a part of a path on a host that restores the dump.
-_PLAIN_NAME = r"(?!\.{1,2}$)[^/\x00-\x1f]{1,255}"
+_PLAIN_NAME = r"(?!\.{1,2}(?:/|$))[^/\x00-\x1f]{1,255}"
+_PATH_BELOW = rf"(?:{_PLAIN_NAME}/)*{_PLAIN_NAME}"
 
 
 @dataclass(frozen=True)
@@ -104,7 +110,7 @@ class Encryption:
 
 @dataclass(frozen=True)
 class Mongodump:
-    """What the tar of the databases holds: one of :data:`LAYOUTS`, below the folder ``top``."""
+    """What the tar of the databases holds: one of :data:`LAYOUTS`, below the folder ``top``, or an archive whose path that is."""
 
     layout: str
     top: str
@@ -167,7 +173,18 @@ class Manifest:
 
     def content(self) -> bytes:
         """The manifest as it is written; the same manifest gives the same bytes."""
-        return (json.dumps(_json(self), indent=1, ensure_ascii=False) + "\n").encode()
+        unsigned = json.dumps({**_json(self), "checksum": _UNSIGNED}, indent=1, ensure_ascii=False) + "\n"
+        return with_checksum(unsigned.encode())
+
+
+def with_checksum(content: bytes) -> bytes:
+    """``content`` with its last key, ``checksum``, made right. :raises ValueError: when that is not its last key."""
+    found = _CHECKSUM.search(content)
+    if not found:
+        raise ValueError("its last key is not `checksum` with 64 hexadecimal digits")
+    start, end = found.span(1)
+    digest = hashlib.sha256(content[:start] + _UNSIGNED.encode() + content[end:]).hexdigest()
+    return content[:start] + digest.encode() + content[end:]
 
 
 def manifest_hash(content: bytes) -> str:
@@ -191,10 +208,21 @@ def parse_manifest(content: bytes, file: str, dump: str = "") -> Manifest:
     fields = Fields(value, file, _DISTRUST)
     if fields.number("schema") != SCHEMA:
         raise Failure(f"{file} has schema {value['schema']}, and this collection knows {SCHEMA}", "restore with the collection that wrote it", subject=file)
+    _refuse_damage(content, file)
+    fields.raw("checksum")
     manifest = _manifest(fields)
     if dump and manifest.dump != dump:
         raise Failure(f"{file} is the manifest of {manifest.dump}, not of {dump}", "give the folder its own name and manifest again", subject=file)
     return manifest
+
+
+def _refuse_damage(content: bytes, file: str) -> None:
+    try:
+        sound = with_checksum(content) == content
+    except ValueError as error:
+        raise Failure(f"{file} cannot be checked: {error}", _DISTRUST, subject=file) from error
+    if not sound:
+        raise Failure(f"{file} is not as it was written, by its own checksum", _DISTRUST, subject=file)
 
 
 def _manifest(fields: Fields) -> Manifest:
@@ -286,7 +314,7 @@ def _encryption(fields: Optional[Fields]) -> Optional[Encryption]:
 
 
 def _mongodump(fields: Fields) -> Mongodump:
-    mongodump = Mongodump(fields.choice("layout", LAYOUTS), fields.text("top", rf"|{_PLAIN_NAME}", "a folder's name, or empty"))
+    mongodump = Mongodump(fields.choice("layout", LAYOUTS), fields.text("top", rf"|{_PATH_BELOW}", "a path below, or empty"))
     fields.end()
     return mongodump
 

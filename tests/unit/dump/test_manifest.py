@@ -57,7 +57,12 @@ def changed(path: str, value: Any) -> bytes:
         del place[last]
     else:
         place[last] = value
-    return json.dumps(whole).encode()
+    return signed(whole)
+
+
+def signed(whole: dict[str, Any]) -> bytes:
+    """A manifest whose own checksum is right."""
+    return model.with_checksum(json.dumps(whole | {"checksum": whole.pop("checksum")}).encode())
 
 
 FACT = {"sha256": samples.HASH, "size": 1}
@@ -94,7 +99,11 @@ WRONG = [
     ("encryption", {"format": "age", "recipients": []}, "at least one recipient"),
     ("encryption", {"format": "age", "recipients": ["age1x"]}, "mongodump.tar.gz.age"),
     ("mongodump/layout", "zip", "not one of folder, folder_gzip, archive, archive_gzip"),
-    ("mongodump/top", "../x", "not a folder's name, or empty"),
+    ("mongodump/top", "../x", "not a path below, or empty"),
+    ("mongodump/top", "a/../x", "not a path below, or empty"),
+    ("mongodump/top", "a/..", "not a path below, or empty"),
+    ("mongodump/top", "/a", "not a path below, or empty"),
+    ("mongodump/top", "a//b", "not a path below, or empty"),
     ("files", [], "not an object"),
     ("files/laputa_version", KeyError, "not the files of such a dump"),
     ("files/..|x", FACT, "not the files of such a dump"),
@@ -141,7 +150,7 @@ def test_another_schema_is_told_before_anything_else() -> None:
 def test_what_stands_twice_is_refused() -> None:
     assert "every name stands once" in refused(samples.manifest(collections=(samples.collection(),) * 2).content())
     assert "every name stands once" in refused(samples.manifest(kind="instance", apps=samples.manifest().apps * 2).content())
-    content = samples.manifest().content().replace(b'"kind": "app"', b'"kind": "app", "kind": "app"')
+    content = model.with_checksum(samples.manifest().content().replace(b'"kind": "app"', b'"kind": "app", "kind": "app"'))
     assert 'has the key "kind" twice' in refused(content)
 
 
@@ -160,6 +169,27 @@ def test_what_stands_twice_is_refused() -> None:
 )
 def test_what_is_no_json_object_is_a_sentence(content: bytes, sentence: str) -> None:
     assert sentence in refused(content)
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_a_byte_that_changed_is_found(data: st.DataObject) -> None:
+    content = samples.manifest().content()
+    place = data.draw(st.integers(0, len(content) - 1))
+    byte = data.draw(st.integers(0, 255).filter(lambda value: value != content[place]))
+    refused(content[:place] + bytes([byte]) + content[place + 1 :])
+
+
+def test_a_manifest_in_another_layout_of_json_is_read() -> None:
+    content = signed(json.loads(samples.manifest().content()))
+    assert content != samples.manifest().content()
+    assert model.parse_manifest(content, FILE) == samples.manifest()
+
+
+def test_a_damage_that_leaves_the_shape_is_found_by_the_checksum() -> None:
+    assert "is not as it was written, by its own checksum" in refused(samples.manifest().content().replace(b"7.0.5", b"7.0.4"))
+    assert "its last key is not `checksum`" in refused(b'{"schema": 1, "checksum": "ab"}')
+    assert "its last key is not `checksum`" in refused(b'{"checksum": "' + b"ab" * 32 + b'", "schema": 1}')
 
 
 def test_too_much_is_not_even_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,10 +218,12 @@ anything = samples.scalars | st.floats() | st.lists(samples.scalars, max_size=2)
 def test_nothing_in_any_place_is_a_traceback(data: st.DataObject) -> None:
     whole = json.loads(samples.manifest(encryption=None).content())
     places = list(_places(whole))
+    checksum = whole["checksum"]
     place, key = data.draw(st.sampled_from(places))(copied := copy.deepcopy(whole))
     place[key] = data.draw(anything)
+    copied["checksum"] = checksum
     try:
-        parsed = model.parse_manifest(json.dumps(copied).encode(), FILE)
+        parsed = model.parse_manifest(signed(copied), FILE)
     except Failure as failure:
         assert "\n" not in str(failure)
     else:

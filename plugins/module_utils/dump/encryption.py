@@ -13,7 +13,7 @@ import io
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, BinaryIO, Optional, cast
+from typing import Any, BinaryIO, Optional, Protocol, cast
 
 from ..core.errors import Failure
 
@@ -102,6 +102,14 @@ def _refused(file: str, error: Exception) -> Failure:
     )
 
 
+class Writable(Protocol):
+    """What is written to: a file, or one of a partial dump."""
+
+    def write(self, data: Any, /) -> int: ...
+
+    def flush(self) -> None: ...
+
+
 class _Abandoned(OSError):
     """The other side wants nothing more."""
 
@@ -187,7 +195,7 @@ class _Stream:
 class _Work:
     """A run of the library in a thread of its own, from one stream to another."""
 
-    def __init__(self, transform: Callable[[Any, Any], None], source: Any, sink: Any, at_end: Callable[[], None]) -> None:
+    def __init__(self, transform: Callable[[Any, Any], object], source: Any, sink: Any, at_end: Callable[[], None]) -> None:
         self._transform = transform
         self._source = _Stream(source)
         self._sink = _Stream(sink)
@@ -224,7 +232,7 @@ class EncryptingWriter:
     :param name: the file, for the sentence.
     """
 
-    def __init__(self, out: BinaryIO, recipients: Sequence[Any], name: str) -> None:
+    def __init__(self, out: Writable, recipients: Sequence[Any], name: str) -> None:
         self._name = name
         self._size = 0
         self._closed = False

@@ -29,6 +29,11 @@ def time_text(time: datetime) -> str:
     return f"{moment.year:04d}{moment.strftime('-%m-%dT%H:%M:%SZ')}"  # %Y does not pad on every platform
 
 
+def one_line(text: str) -> str:
+    """``text`` that comes from a dump, with what is not to be printed escaped, so that it fits into a sentence."""
+    return "".join(character if character.isprintable() else character.encode("unicode_escape", "backslashreplace").decode() for character in text)
+
+
 def parse_object(content: bytes, file: str, remedy: str, largest: int) -> dict[str, Any]:
     """The JSON object in ``content``; key order is kept.
 

@@ -68,7 +68,7 @@ def list_dumps(folder: str) -> list[Dump]:
 
 def inspect(path: str) -> Dump:
     """What stands at ``path``; its files are not read, save for the manifest."""
-    path = path.rstrip("/") or "/"
+    path = os.path.abspath(path)
     kind = _kind(path)
     if kind != OURS:
         return Dump(path, kind)
@@ -206,10 +206,10 @@ class PartialDump:
     """A dump that is being written, in ``FOLDER/NAME.partial``, readable by nobody else."""
 
     def __init__(self, folder: str, name: str) -> None:
-        self.folder = folder
+        self.folder = os.path.abspath(folder)
         self.name = name
-        self.path = os.path.join(folder, name + PARTIAL_SUFFIX)
-        self.final_path = os.path.join(folder, name)
+        self.path = os.path.join(self.folder, name + PARTIAL_SUFFIX)
+        self.final_path = os.path.join(self.folder, name)
         self._files: dict[str, HashedFile] = {}
 
     def create(self, name: str) -> HashedFile:
@@ -223,16 +223,18 @@ class PartialDump:
         return {name: file.fact() for name, file in self._files.items()}
 
     def finish(self, manifest: Manifest) -> Dump:
-        """Write the manifest, sync everything and give the dump its name.
+        """Close what is still open, write the manifest, sync everything and give the dump its name.
 
         :raises Failure: when the manifest is not that of these files, or the folder cannot be written; the dump then stays partial.
         """
+        for file in self._files.values():
+            file.close()
         if manifest.dump != self.name or dict(manifest.files) != self.facts():
             raise Failure(f"The manifest is not that of {self.path}", "report this as a defect of the collection", subject=self.path)
         content = manifest.content()
         parse_manifest(content, os.path.join(self.path, FILE), self.name)  # never write what nobody could read again
-        with HashedFile(os.path.join(self.path, FILE)) as file:
-            file.write(content)
+        with HashedFile(os.path.join(self.path, FILE)) as manifest_file:
+            manifest_file.write(content)
         try:
             sync_directory(self.path)
             if os.path.lexists(self.final_path):
@@ -241,7 +243,7 @@ class PartialDump:
             sync_directory(self.folder)
         except OSError as error:
             raise Failure(f"Finishing {self.final_path} failed: {error.strerror}", _REMEDY, subject=self.final_path, answer=str(error)) from error
-        return Dump(self.final_path, OURS, manifest, file.fact().sha256)
+        return Dump(self.final_path, OURS, manifest, manifest_hash(content))
 
     def discard(self) -> None:
         """Remove what was written so far, and close what is open."""

@@ -47,7 +47,7 @@ COLLECTION_TYPES = ("collection", "view", "timeseries")
 AGE = "age"
 ENCRYPTED_SUFFIX = ".age"
 SECRETS_FILE = "secrets" + ENCRYPTED_SUFFIX
-LARGEST = 256 << 20  # bytes; some 100,000 collections with all their indexes
+LARGEST = 64 << 20  # bytes; some 100,000 collections with a few indexes each
 
 _DISTRUST = "take another dump, or fetch this one again from where it came"
 _HASH = r"[0-9a-f]{64}"

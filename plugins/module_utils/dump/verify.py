@@ -27,7 +27,7 @@ from .directory import Dump, open_file
 from .encryption import open_decrypted
 from .facts import collection_facts, differences
 from .fields import one_line
-from .manifest import FILE, SECRETS_FILE, FileFact, Manifest, stored_name
+from .manifest import FILE, SECRETS_FILE, FileFact, stored_name
 from .secrets import unseal_secrets
 
 _CHUNK = 1 << 20
@@ -68,12 +68,16 @@ class Report:
 
 
 def checksums(dump: Dump, progress: Optional[Progress] = None) -> Report:
-    """Compare size and SHA-256 of every file with the manifest, and see that there is none more and none less."""
+    """Compare size and SHA-256 of every file with the manifest, and see that there is none more and none less.
+
+    A dump without a manifest cannot be found sound by this.
+    """
     report = Report(dump.path)
     progress = progress or Progress()
-    if not _has_manifest(dump, report):
+    if dump.manifest is None:
+        report.problems.append(dump.problem or f"{dump.path} has no manifest, so that there are no checksums; verify its `structure`.")
         return report
-    files = cast(Manifest, dump.manifest).files
+    files = dump.manifest.files
     progress.begin("checksums", sum(fact.size for fact in files.values()))
     _tell_extra_files(dump, report)
     for name, fact in files.items():
@@ -90,9 +94,12 @@ def structure(dump: Dump, identities: Sequence[Any] = (), progress: Optional[Pro
     :raises Failure: when the dump is encrypted and there are no identities, so that nothing can be said.
     """
     report = Report(dump.path)
-    if not _has_manifest(dump, report) and report.problems:
+    if dump.problem:
+        report.problems.append(dump.problem)
         return report
     manifest = dump.manifest
+    if manifest is None:
+        report.notes.append(f"{dump.path} has no manifest, as dumps of the vendor's toolbox: there is nothing to compare with.")
     if manifest and manifest.encryption and not identities:
         remedy = "give an age identity, or verify `checksums` alone"
         raise Failure(f"{dump.path} is encrypted, so that its structure cannot be looked at", remedy, subject=dump.path)
@@ -113,14 +120,6 @@ def structure(dump: Dump, identities: Sequence[Any] = (), progress: Optional[Pro
 
 
 # -- checksums ------------------------------------------------------------------------------------------------------------
-
-
-def _has_manifest(dump: Dump, report: Report) -> bool:
-    if dump.problem:
-        report.problems.append(dump.problem)
-    elif dump.manifest is None:
-        report.notes.append(f"{dump.path} has no manifest, as dumps of the vendor's toolbox: there is nothing to compare with.")
-    return dump.manifest is not None
 
 
 def _tell_extra_files(dump: Dump, report: Report) -> None:

@@ -43,6 +43,24 @@ def test_a_dump_has_its_name_only_once_it_is_whole(tmp_path: Path) -> None:
     assert directory.find(dump.path + "/") == dump
 
 
+def test_what_is_still_open_is_synced_and_closed_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    sync = os.fsync
+    monkeypatch.setattr(directory.os, "fsync", lambda handle: (synced.append(os.readlink(f"/proc/self/fd/{handle}")), sync(handle)))
+    partial = directory.begin(str(tmp_path))
+    files = [partial.create(name) for name in samples.FILES]
+    synced.clear()
+    partial.finish(samples.manifest(dump=partial.name, files=partial.facts()))
+    assert all(file._stream.closed for file in files)
+    assert synced == [*(f"{partial.path}/{name}" for name in (*samples.FILES, "manifest.json")), partial.path, str(tmp_path)]
+
+
+def test_a_relative_path_names_a_dump(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dump = write_dump(tmp_path)
+    monkeypatch.chdir(dump.path)
+    assert directory.find(".") == dump
+
+
 def test_a_manifest_that_is_not_of_these_files_is_never_written(tmp_path: Path) -> None:
     partial = directory.begin(str(tmp_path))
     with pytest.raises(Failure, match="The manifest is not that of"):

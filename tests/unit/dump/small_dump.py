@@ -24,11 +24,11 @@ from ansible_collections.toucan.selfhosted.plugins.module_utils.dump.storage imp
 from . import samples
 
 DATABASE = "toucan-sales"
-ID_INDEX = {"v": {"$numberInt": "2"}, "key": {"_id": {"$numberInt": "1"}}, "name": "_id_"}
-TWO_KEYS = {"v": {"$numberInt": "2"}, "key": {"z": {"$numberInt": "1"}, "a": {"$numberInt": "-1"}}, "name": "z_1_a_-1"}
+ID_INDEX: dict[str, Any] = {"v": {"$numberInt": "2"}, "key": {"_id": {"$numberInt": "1"}}, "name": "_id_"}
+TWO_KEYS: dict[str, Any] = {"v": {"$numberInt": "2"}, "key": {"z": {"$numberInt": "1"}, "a": {"$numberInt": "-1"}}, "name": "z_1_a_-1"}
 OPTIONS: dict[str, dict[str, Any]] = {"log": {"capped": True, "size": {"$numberInt": "4096"}}, "seen": {"viewOn": "slides", "pipeline": []}}
-INDEXES = {"slides": [ID_INDEX, TWO_KEYS], "log": [ID_INDEX], "empty": [ID_INDEX], "seen": []}
-DOCUMENTS = {
+INDEXES: dict[str, list[dict[str, Any]]] = {"slides": [ID_INDEX, TWO_KEYS], "log": [ID_INDEX], "empty": [ID_INDEX], "seen": []}
+DOCUMENTS: dict[str, list[bytes]] = {
     "slides": [bson.encode({"_id": number, "title": f"slide {number} é", "body": "x" * number}) for number in range(200)],
     "log": [bson.encode({"_id": bson.ObjectId(), "line": number}) for number in range(20)],
     "empty": [],

@@ -14,6 +14,7 @@ an earlier one, whatever its result.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Optional
@@ -98,6 +99,18 @@ def is_proven(dumps_folder: str, dump: Dump) -> bool:
     """Whether the dump as it is now was proven. :raises Failure: when the proof's file is damaged."""
     proof = read(dumps_folder, dump.name)
     return proof is not None and proof.holds_for(dump)
+
+
+def proven_names(dumps_folder: str, dumps: Iterable[Dump]) -> tuple[set[str], list[str]]:
+    """The names of those dumps that are proven as they are now, and what is wrong with proofs that cannot be read: they prove nothing."""
+    names, problems = set(), []
+    for dump in dumps:
+        try:
+            if is_proven(dumps_folder, dump):
+                names.add(dump.name)
+        except Failure as failure:
+            problems.append(str(failure))
+    return names, problems
 
 
 def forget(dumps_folder: str, dump: str) -> None:

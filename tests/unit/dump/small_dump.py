@@ -19,7 +19,7 @@ import bson
 from ansible_collections.toucan.selfhosted.plugins.module_utils.dump import directory, encryption
 from ansible_collections.toucan.selfhosted.plugins.module_utils.dump import manifest as model
 from ansible_collections.toucan.selfhosted.plugins.module_utils.dump.secrets import DumpSecrets, seal_secrets
-from ansible_collections.toucan.selfhosted.plugins.module_utils.dump.storage import write_storage
+from ansible_collections.toucan.selfhosted.plugins.module_utils.dump.storage import StorageReport, write_storage
 
 from . import samples
 
@@ -35,26 +35,26 @@ DOCUMENTS: dict[str, list[bytes]] = {
 }
 
 
-def write(folder: Path, recipients: Sequence[Any] = (), **manifest: Any) -> directory.Dump:
+def write(folder: Path, recipients: Sequence[Any] = (), storage: tuple[bytes, StorageReport] | None = None) -> directory.Dump:
     """A dump of an app with a few collections and files."""
+    packed, report = storage or tar_of_storage(folder / "storage")
     partial = directory.begin(str(folder))
     contents = {"laputa_version": b"v101.1.0\n", "mongodump.tar.gz": tar_of_databases()}
     for name, content in contents.items():
         store(partial, name, content, recipients)
-    storage, report = tar_of_storage(folder / "storage")
-    store(partial, "storage.tar.gz", storage, recipients)
+    store(partial, "storage.tar.gz", packed, recipients)
     if recipients:
         secrets = seal_secrets(DumpSecrets(samples.INSTANCE, "secret", "jwt", {}), recipients)
         store(partial, "secrets.age", secrets, ())
     facts = model.StorageFacts(report.entries, report.bytes, report.digest, report.left_out, report.changed)
-    values = {
+    values: dict[str, Any] = {
         "dump": partial.name,
         "files": partial.facts(),
         "collections": tuple(collection_facts(name) for name in sorted(INDEXES)),
         "storage": facts,
         "encryption": model.Encryption(("age1somebody",)) if recipients else None,
     }
-    return partial.finish(samples.manifest(**{**values, **manifest}))
+    return partial.finish(samples.manifest(**values))
 
 
 def store(partial: directory.PartialDump, name: str, content: bytes, recipients: Sequence[Any]) -> None:
@@ -96,7 +96,7 @@ def tar_of_databases(documents: dict[str, list[bytes]] | None = None, more: dict
     return out.getvalue()
 
 
-def tar_of_storage(folder: Path) -> tuple[bytes, Any]:
+def tar_of_storage(folder: Path) -> tuple[bytes, StorageReport]:
     """Files, a folder and links, packed by the collection itself."""
     (folder / "sales" / "empty").mkdir(parents=True)
     (folder / "sales" / "data.csv").write_bytes(os.urandom(3000))

@@ -38,6 +38,16 @@ def test_a_proof_holds_for_the_manifest_it_was_made_with(tmp_path: Path) -> None
     assert not dataclasses.replace(PROOF, manifest_sha256="").holds_for(directory.Dump(DUMP.path, directory.VENDORS))
 
 
+def test_a_damaged_proof_proves_nothing_and_hides_no_other(tmp_path: Path) -> None:
+    other = directory.Dump("/dumps/other", directory.OURS, samples.manifest(dump="other"), samples.HASH)
+    for dump in (DUMP, other):
+        path = proofs.record(str(tmp_path), dataclasses.replace(PROOF, dump=dump.name))
+    Path(path).write_text("{")
+    names, problems = proofs.proven_names(str(tmp_path), [other, directory.Dump("/dumps/third", directory.VENDORS), DUMP])
+    assert names == {samples.DUMP}
+    assert len(problems) == 1 and "is not valid JSON" in problems[0]
+
+
 def test_a_later_failure_ends_a_proof(tmp_path: Path) -> None:
     proofs.record(str(tmp_path), PROOF)
     proofs.record(str(tmp_path), dataclasses.replace(PROOF, problems=("slides: 1 document of 2",)))

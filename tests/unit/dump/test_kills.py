@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def test_a_dump_is_whole_or_partial_at_each_moment(tmp_path: Path, monkeypatch: 
     for moment in range(1, 1000):
         folder = tmp_path / str(moment)
         storage = small_dump.tar_of_storage(tmp_path / "data" / str(moment))
-        killed = kill_at(moment, lambda folder=folder, storage=storage: small_dump.write(folder, storage=storage), monkeypatch)
+        killed = kill_at(moment, partial(small_dump.write, folder, storage=storage), monkeypatch)
         left = directory.list_dumps(str(folder))
         kinds += [each.kind for each in left] or ["nothing"]
         for dump in left:
@@ -73,7 +74,7 @@ def test_a_removed_dump_is_whole_or_partial_at_each_moment(tmp_path: Path, monke
     for moment in range(1, 1000):
         folder = tmp_path / str(moment)
         dump = small_dump.write(folder / "dumps", storage=small_dump.tar_of_storage(folder / "data"))
-        killed = kill_at(moment, lambda path=dump.path: directory.remove(path), monkeypatch)
+        killed = kill_at(moment, partial(directory.remove, dump.path), monkeypatch)
         left = directory.list_dumps(str(folder / "dumps"))
         kinds += [each.kind for each in left] or ["nothing"]
         assert all(each == dump or each.kind == directory.PARTIAL for each in left)
@@ -92,7 +93,7 @@ def test_a_proof_is_the_former_or_the_new_one_at_each_moment(tmp_path: Path, mon
     later = proofs.Proof(samples.DUMP, samples.HASH, samples.time(), "host2", ("a difference",))
     for moment in range(1, 100):
         proofs.record(str(tmp_path), former)
-        killed = kill_at(moment, lambda: proofs.record(str(tmp_path), later), monkeypatch)
+        killed = kill_at(moment, partial(proofs.record, str(tmp_path), later), monkeypatch)
         assert proofs.read(str(tmp_path), samples.DUMP) in ((former, later) if killed else (later,))
         if not killed:
             break

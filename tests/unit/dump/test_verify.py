@@ -16,6 +16,7 @@ from typing import Any
 
 import bson
 import pytest
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.entries import EntriesDigest
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors import Failure
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.progress import Progress
 from ansible_collections.toucan.selfhosted.plugins.module_utils.dump import directory, encryption, verify
@@ -296,6 +297,13 @@ def test_a_truncation_behind_the_last_byte_that_is_needed_is_found(encrypted: di
         report = verify.structure(small_dump.rewrite(encrypted, name, content[:-1]), [identity])
         assert f"{name} cannot be decrypted: it is truncated, damaged or no age file" in problem(report)
         small_dump.rewrite(encrypted, name, content)
+
+
+def test_a_file_is_read_to_its_end_whatever_its_reader_needs(encrypted: directory.Dump, identity: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verify, "digest_of_archive", lambda stream, source, limits: EntriesDigest())
+    assert "storage.tar.gz.age has 0 entries" in problem(verify.structure(encrypted, [identity]))
+    os.truncate(Path(encrypted.path, "storage.tar.gz.age"), Path(encrypted.path, "storage.tar.gz.age").stat().st_size - 1)
+    assert "storage.tar.gz.age cannot be decrypted: it is truncated" in problem(verify.structure(encrypted, [identity]))
 
 
 def test_secrets_of_another_instance_are_told(encrypted: directory.Dump, identity: Any) -> None:

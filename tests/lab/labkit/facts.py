@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 
-from . import databases, hosts, pebble, pki, registries, registry, ssh
+from . import databases, hosts, pebble, pki, registries, registry, ssh, toolbox
 from .engine import docker
 from .names import BACKEND_NAME, FRONTEND_NAME, LAB_CACHE, NETWORK, REGISTRY, REGISTRY_IP, REGISTRY_USER, host_ip
 
-PIECES = {"databases": databases, "pebble": pebble, "registries": registries}
+PIECES = {"databases": databases, "pebble": pebble, "registries": registries, "toolbox": toolbox}
 """What only some tests need: `lab.py NAME` starts it. Its facts hold beforehand too, as far as they do not need it to run."""
 
 INVENTORY = LAB_CACHE / "inventory.yml"

@@ -70,15 +70,18 @@ def push_services(built: dict[str, str]) -> None:
     push(names)
 
 
-def push_standins(base: str) -> None:
-    """Build the product's stand-ins on image ``base`` and push them; says so where their program is missing."""
+def push_standins(base: str, *services: str) -> None:
+    """Build the product's stand-ins on image ``base`` and push them; says so where their program is missing.
+
+    :param services: these instead of those that every lab has
+    """
     program = STANDINS / "build.py"
     if not program.is_file():
         say(f"no product images: {program.relative_to(STANDINS.parents[2])} is missing")
         return
     built = subprocess.run(
-        [sys.executable, str(program), "--base", base, "--prefix", REGISTRY], stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, text=True, check=False,
+        [sys.executable, str(program), "--base", base, "--prefix", REGISTRY, *(f"--service={service}" for service in services)],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=False,
     )
     if built.returncode != 0:
         raise LabError(f"Building the product's stand-ins ended with {built.returncode}; its output is above.")

@@ -4,9 +4,9 @@
 
 """Build the stand-ins for the vendor's private images.
 
-    python3 tests/lab/standins/build.py --base IMAGE --prefix registry.lab.test:5000
+    python3 tests/lab/standins/build.py --base IMAGE --prefix registry.lab.test:5000 [--service toolbox]
 
-IMAGE is a local Debian trixie image with working apt. Prints the full name of each product image,
+IMAGE is a local Debian trixie image with working apt. Without a service: backend and frontend. Prints the full name of each product image,
 one a line and nothing else, on standard output; progress goes to standard error. Images that were
 built of the same files are left as they are.
 """
@@ -47,10 +47,15 @@ PYTHON_PACKAGES = (
     "python3-websockets",
     "supervisor",
 )
+NODE_PACKAGES = ("nodejs",)
+# In the image that installs what package-lock.json names, and not in the product's.
+NPM_PACKAGES = ("npm",)
 
 # product-facts 1.1 [S:RTD, HELM, W6D, DOC04]: names, and tags vMAJOR.MINOR.PATCH and latest-monthly
 REPOSITORIES = {"a": "toucantoco", "b": "toucantoco-b"}
 SERVICES = ("backend", "frontend")
+# Made when they are asked for.
+FURTHER_SERVICES = ("toolbox",)
 MOVING_TAG, MOVING_VERSION = "latest-monthly", "v101.1.0"
 
 
@@ -84,6 +89,9 @@ class ProductImage:
 
     def repository(self, prefix: str) -> str:
         """Full name without tag."""
+        if self.service == "toolbox":
+            # product-facts 1.1 [UNKNOWN]
+            return f"{prefix}/{json.loads(self._dialect())['toolbox_image']}"
         return f"{prefix}/{REPOSITORIES[self.dialect]}/{self.service}"
 
     def names(self, prefix: str) -> list[str]:
@@ -96,17 +104,20 @@ class ProductImage:
     def files(self) -> dict[str, str]:
         """What its last layer holds: path in the image to text."""
         version = self.release.version
-        files = {"/app/dialect.json": (HERE / "dialects" / f"{self.dialect}.json").read_text()}
+        files = {"/app/dialect.json": self._dialect()}
         if self.service == "frontend":
             # product-facts 1.5 [S:FE57, FAQ]
             return files | {"/usr/share/nginx/html/tucana-version.txt": f"{version}\n"}
-        behaviour = self.release.backend_behaviour
+        behaviour = "normal" if self.service == "toolbox" else self.release.backend_behaviour
         return files | {"/app/release.json": json.dumps({"version": version, "behaviour": behaviour})}
 
+    def _dialect(self) -> str:
+        return (HERE / "dialects" / f"{self.dialect}.json").read_text()
 
-def product_images() -> list[ProductImage]:
-    """Every image of every service, dialect and release."""
-    return [ProductImage(service, dialect, release) for service in SERVICES for dialect in REPOSITORIES for release in RELEASES]
+
+def product_images(services: Iterable[str] = SERVICES) -> list[ProductImage]:
+    """Every image of ``services``, in every dialect and release."""
+    return [ProductImage(service, dialect, release) for service in services for dialect in REPOSITORIES for release in RELEASES]
 
 
 def content_hash(parts: Iterable[str | bytes]) -> str:
@@ -167,12 +178,19 @@ class Builder:
     def __init__(self, base: str) -> None:
         base_id = docker("image", "inspect", "--format", "{{.Id}}", base).strip()
         nginx_key = content_hash([base_id, *NGINX_PACKAGES])
-        self._nginx = (f"{LAYERS}-nginx:{nginx_key}", base, NGINX_PACKAGES)
+        nginx = (f"{LAYERS}-nginx:{nginx_key}", base, NGINX_PACKAGES)
         python_key = content_hash([nginx_key, *PYTHON_PACKAGES])
-        self._python = (f"{LAYERS}-python:{python_key}", self._nginx[0], PYTHON_PACKAGES)
+        python = (f"{LAYERS}-python:{python_key}", nginx[0], PYTHON_PACKAGES)
+        node_key = content_hash([base_id, *NODE_PACKAGES])
+        node = (f"{LAYERS}-node:{node_key}", base, NODE_PACKAGES)
+        npm_key = content_hash([node_key, *NPM_PACKAGES])
+        npm = (f"{LAYERS}-npm:{npm_key}", node[0], NPM_PACKAGES)
+        self._layers = {"frontend": (nginx,), "backend": (nginx, python), "toolbox": (node, npm)}
+        self._bases = {"frontend": {"PACKAGES": nginx[0]}, "backend": {"PACKAGES": python[0]}, "toolbox": {"PACKAGES": node[0], "NPM": npm[0]}}
         self._keys = {
             "frontend": content_hash([nginx_key, *folder_parts(HERE / "frontend")]),
             "backend": content_hash([python_key, *folder_parts(HERE / "backend")]),
+            "toolbox": content_hash([npm_key, *folder_parts(HERE / "toolbox")]),
         }
 
     def key(self, image: ProductImage) -> str:
@@ -205,15 +223,13 @@ class Builder:
         """Name of the image with the service's files, built when it is missing."""
         name = f"{LAYERS}-{service}:{self._keys[service]}"
         if not _exists(name):
-            self._packages(*self._nginx)
-            packages = self._nginx[0]
-            if service == "backend":
-                self._packages(*self._python)
-                packages = self._python[0]
+            for layer in self._layers[service]:
+                self._packages(*layer)
+            arguments = [f"--build-arg={argument}={image}" for argument, image in self._bases[service].items()]
             with tempfile.TemporaryDirectory() as folder:
                 context = Path(folder) / service
                 shutil.copytree(HERE / service, context, ignore=shutil.ignore_patterns(*NOT_SHIPPED))
-                build(context, name, "--build-arg", f"PACKAGES={packages}")
+                build(context, name, *arguments)
         return name
 
     @staticmethod
@@ -240,12 +256,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--base", required=True, help="local Debian trixie image with working apt")
     parser.add_argument("--prefix", required=True, help="registry host and port of the names")
+    choices = (*SERVICES, *FURTHER_SERVICES)
+    parser.add_argument("--service", action="append", choices=choices, help="make this one instead of backend and frontend")
     arguments = parser.parse_args()
 
-    images = product_images()
+    services = arguments.service or SERVICES
+    images = product_images(services)
     builder = Builder(arguments.base)
     present = local_images({image.repository(arguments.prefix) for image in images})
-    for service in SERVICES:
+    for service in services:
         of_service = [image for image in images if image.service == service]
         names = {name: builder.key(image) for image in of_service for name in image.names(arguments.prefix)}
         if any(present.get(name) != key for name, key in names.items()):

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 
 from . import registry
@@ -20,7 +19,6 @@ def ensure(images: dict[str, str]) -> None:
     registry.push_standins(images["debian"], "toolbox")
 
 
-@functools.cache
 def facts() -> dict[str, object]:
     """By dialect: name of the image without tag, its command of an export, and the variables it reads."""
     return {dialect: _told(dialect) for dialect in ("a", "b")}

@@ -36,9 +36,26 @@ def test_every_service_and_dialect_has_every_tag() -> None:
     )
 
 
+def test_the_toolbox_has_the_name_that_its_dialect_gives_it() -> None:
+    images = build.product_images(["toolbox"])
+    assert sorted(name for image in images for name in image.names(PREFIX)) == sorted(
+        f"{PREFIX}/{repository}:{tag}" for repository in ("toucantoco/toolbox", "toucantoco-b/toucan-toolbox") for tag in (*VERSIONS, "latest-monthly")
+    )
+    assert {json.loads(image.files()["/app/release.json"])["behaviour"] for image in images} == {"normal"}
+
+
+def test_what_the_toolbox_is_made_of_is_pinned() -> None:
+    folder = BUILD.parent / "toolbox"
+    wanted = json.loads((folder / "package.json").read_text())["dependencies"]
+    locked = json.loads((folder / "package-lock.json").read_text())["packages"]
+    assert sorted(wanted) == ["bson", "mongodb", "tar-stream"]
+    assert {name: locked[f"node_modules/{name}"]["version"] for name in wanted} == wanted
+    assert all(one["integrity"].startswith("sha512-") for path, one in locked.items() if path)
+
+
 def test_no_two_images_of_a_service_have_the_same_content() -> None:
-    for service in build.SERVICES:
-        contents = [tuple(sorted(image.files().items())) for image in build.product_images() if image.service == service]
+    for service in (*build.SERVICES, *build.FURTHER_SERVICES):
+        contents = [tuple(sorted(image.files().items())) for image in build.product_images([service])]
         assert len(set(contents)) == len(contents) == 2 * len(VERSIONS)
 
 

@@ -37,7 +37,7 @@ def image_files() -> list[Path]:
     """The files that end up in an image and are not Python."""
     return sorted(
         path
-        for service in ("backend", "frontend")
+        for service in ("backend", "frontend", "toolbox")
         for path in (STANDINS / service).rglob("*")
         if path.is_file() and path.suffix not in {".py", ".pyc"} | UNCOMMENTED
     )

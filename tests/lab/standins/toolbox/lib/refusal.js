@@ -4,7 +4,7 @@
 
 'use strict'
 
-/** Something that was asked for cannot be done; the message is one sentence for whoever asked. Not a fact of product-facts 3. */
+/** Something that was asked for cannot be done; the message is one sentence for whoever asked. What the vendor's says: product-facts 3 [UNKNOWN]. */
 class Refusal extends Error {}
 
 module.exports = { Refusal }

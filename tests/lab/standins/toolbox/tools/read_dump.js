@@ -1,9 +1,8 @@
-#!/usr/bin/env node
 // Copyright: (c) 2026, toucan.selfhosted contributors
 // GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Read a dump document by document, and print as JSON what it holds: `read_dump.js FOLDER`.
+// Read a dump document by document, and print as JSON what it holds: `node read_dump.js FOLDER`.
 //
 // No part of the stand-in: the laboratory's own reader of any dump in the format of product-facts 3, by other hands than those that wrote it.
 // `digest` is the sum modulo 2**256 of the SHA-256 of each document's bytes, in hexadecimal, so that no order of documents matters.

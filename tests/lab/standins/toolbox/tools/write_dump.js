@@ -1,9 +1,8 @@
-#!/usr/bin/env node
 // Copyright: (c) 2026, toucan.selfhosted contributors
 // GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Write a dump that nobody's product made, from JSON on standard input: `write_dump.js FOLDER < JSON` (format: product-facts 3).
+// Write a dump that nobody's product made, from JSON on standard input: `node write_dump.js FOLDER < JSON` (format: product-facts 3).
 //
 // {"laputa_version": "v101.1.0", "layout": "folder" | "folder_gzip" | "archive" | "archive_gzip", "top": "dump", "bare": false,
 //  "collections": [{"database", "collection", "type": "collection" | "view", "options": {}, "indexes": [], "documents": []}],

@@ -322,6 +322,16 @@ def test_a_damaged_dump_is_refused_before_anything_is_touched(target: Instance, 
     assert (documents(target, "sales-2021"), listing(target.storage)) == before
 
 
+def test_gzip_streams_one_after_the_other_are_read_as_one(dump: Path, tmp_path: Path) -> None:
+    pieces = tmp_path / dump.name
+    pieces.mkdir()
+    content = gzip.decompress((dump / "mongodump.tar.gz").read_bytes())
+    members = [content[start : start + 1021] for start in range(0, len(content), 1021)]
+    assert len(members) > 3
+    (pieces / "mongodump.tar.gz").write_bytes(b"".join(map(gzip.compress, members)))
+    assert told_by_reader(pieces)["collections"] == told_by_reader(dump)["collections"]
+
+
 def test_the_labs_reader_refuses_a_document_that_is_none(tmp_path: Path) -> None:
     broken = tmp_path / "on-premise_backup-broken00"
     broken.mkdir()

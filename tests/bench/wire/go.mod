@@ -1,0 +1,3 @@
+module toucan.test/wire
+
+go 1.24

@@ -24,8 +24,9 @@ test: ## Run all tests
 lint sanity package unit integration: ## Run one stage of the tests
 	@$(RUN) $@
 
-bench: setup ## Measure, as ratios in one run, on a host of the lab
+bench: setup ## Measure, as ratios in one run, on a host of the lab; backups (BACKUP="--bytes 50M …") on the wire server
 	@$(MAIN) tests/bench/bench.py
+	@$(MAIN) tests/bench/backup.py $(BACKUP)
 
 lab-up: setup ## Start the lab with HOSTS=n hosts
 	@$(MAIN) tests/lab/lab.py up --hosts $(HOSTS)

@@ -13,14 +13,12 @@ import (
 
 // https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol/
 const (
-	opReply      = 1
-	opQuery      = 2004
-	opMessage    = 2013
-	headerSize   = 16
-	largestInput = 48_000_000
-	// A command beside its documents may be as much longer than the longest document.
-	largestDocument         = 16 << 20
-	largestInternalDocument = largestDocument + 16<<10
+	opReply         = 1
+	opQuery         = 2004
+	opMessage       = 2013
+	headerSize      = 16
+	largestInput    = 48_000_000
+	largestDocument = 16 << 20
 
 	flagChecksum   = 1 << 0
 	flagMoreToCome = 1 << 1

@@ -73,7 +73,7 @@ func (s *sink) insert(namespace string, came *request) (document, error) {
 	}
 	var sum digest
 	for _, one := range documents {
-		if len(one) > largestInternalDocument {
+		if len(one) > largestDocument {
 			return nil, refuse(codeTooLarge, "object to insert too large. size in bytes: %d", len(one))
 		}
 		sum.add(one)

@@ -50,7 +50,7 @@ class Bootstrap:
 
 @dataclass(frozen=True)
 class Build:
-    """A ``docker build`` of ``images/RECIPE``: build argument -> layer in ``bases``, argument -> text in ``arguments``."""
+    """A ``docker build`` of ``images/RECIPE`` (or of a folder named from there): build argument -> layer in ``bases``, argument -> text in ``arguments``."""
 
     recipe: str
     bases: dict[str, str]
@@ -95,6 +95,8 @@ LAYERS: dict[str, Layer] = {
     "pebble": Build("pebble", {"BASE": "debian"}),
     "registries": Build("registries", {"BASE": "registry"}),
     "execution-environment": Build("execution-environment", {"BASE": "debian"}),
+    # The bench's own, which stands with the bench.
+    "wire": Build("../../bench/wire", {"GOLANG": "golang"}),
     "host-bookworm-root": Bootstrap("bookworm", _HOST_PACKAGES, variant="apt", keeps_package_lists=True),
     # Debian 12 has no Compose 2.
     "host-bookworm": Build("host-bare", {"BASE": "host-bookworm-root"}, {"DOCKER_PACKAGES": "docker.io"}),

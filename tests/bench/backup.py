@@ -32,6 +32,8 @@ from toolchain.places import CACHE
 
 #: In the order of their turns; the first is what the others are compared with.
 NAMES = ("pymongo", "ours", "mongo-tools")
+#: Whose memory must be the same for any amount of data.
+CONSTANT = ("ours",)
 PROGRAM = Path(__file__).with_name("contestants.py")
 
 
@@ -50,13 +52,14 @@ class Bench:
     """The runs of all contestants against one server.
 
     :param library: a folder for the import path, in which the collection stands.
+    :param wanted: the contestants; those that lack something here are left out.
     """
 
-    def __init__(self, server: WireServer, folder: Path, library: Path, workers: int) -> None:
+    def __init__(self, server: WireServer, folder: Path, library: Path, workers: int, wanted: Sequence[str]) -> None:
         self._server, self._folder, self._workers = server, folder, workers
         self._environment = {**os.environ, "PYTHONPATH": str(library), "PYTHONDONTWRITEBYTECODE": "1"}
-        self.left_out = {name: reason for name in NAMES if (reason := self._missing(name))}
-        self.names = [name for name in NAMES if name not in self.left_out]
+        self.left_out = {name: reason for name in wanted if (reason := self._missing(name))}
+        self.names = [name for name in wanted if name not in self.left_out]
 
     def backups(self, rounds: int) -> dict[str, list[Run]]:
         """Let each back up in turn; each one's last archive stays. The first round's archives are read again by other code."""
@@ -119,9 +122,9 @@ class Bench:
 def summary(runs: dict[str, list[Run]], served: int) -> dict[str, dict[str, float]]:
     """The medians of each contestant, and how many times better each is than the first."""
     found: dict[str, dict[str, float]] = {}
+    first = next(iter(runs), "")
     for name, all_runs in runs.items():
         middle = {part: statistics.median(getattr(run, part) for run in all_runs) for part in ("wall", "cpu", "server_cpu", "peak", "size")}
-        first = found.get(NAMES[0])
         found[name] = {
             "wall_seconds": middle["wall"],
             "cpu_seconds_per_gb": middle["cpu"] / served * 1e9,
@@ -129,7 +132,7 @@ def summary(runs: dict[str, list[Run]], served: int) -> dict[str, dict[str, floa
             "peak_bytes": max(run.peak for run in all_runs),
             "archive_bytes": middle["size"],
         }
-        reference = first or found[name]
+        reference = found[first]
         found[name]["times_faster"] = reference["wall_seconds"] / middle["wall"]
         found[name]["times_less_cpu"] = reference["cpu_seconds_per_gb"] / found[name]["cpu_seconds_per_gb"]
         found[name]["archive_ratio"] = middle["size"] / reference["archive_bytes"] if middle["size"] else 0.0
@@ -162,12 +165,12 @@ def result_table(what: str, found: dict[str, dict[str, float]]) -> str:
     return table(rows)
 
 
-def measure(size: str, rounds: int, arguments: argparse.Namespace) -> dict[str, Any]:
+def measure(size: str, rounds: int, wanted: Sequence[str], arguments: argparse.Namespace) -> dict[str, Any]:
     """Backups and restores of one amount of data, told as they are done."""
     parent = CACHE / "bench"
     parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=parent, prefix="backup-") as folder, wire_server(size, arguments.largest) as server:
-        bench = Bench(server, Path(folder), arguments.library, arguments.workers)
+        bench = Bench(server, Path(folder), arguments.library, arguments.workers, wanted)
         print(f"\n{server.bytes / 1e9:.2f} GB, {rounds} rounds, {arguments.workers} workers\n{described(server.collections)}\n", flush=True)
         for name, reason in bench.left_out.items():
             print(f"without {name}: {reason}")
@@ -184,16 +187,18 @@ def main() -> None:
     """Measure, tell it, and keep it."""
     parser = argparse.ArgumentParser(description="Measure backup and restore on the wire server.")
     parser.add_argument("--bytes", default="2G", help="how much data (default: %(default)s)")
-    parser.add_argument("--large", default="10G", help="how much to see the memory at, in one round; 0 for not at all (default: %(default)s)")
+    parser.add_argument("--large", default="10G", help="how much to see the memory of ours at, in one round; 0: not at all (default: %(default)s)")
     parser.add_argument("--largest", default="4M", help="the longest documents (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="how often (default: %(default)s)")
+    parser.add_argument("--only", action="append", choices=NAMES, help="this contestant, and others that are named so (default: all)")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 2, help="threads of ours (default: %(default)s)")
     parser.add_argument("--library", type=Path, default=CACHE, help="where the collection is imported from (default: this checkout)")
     parser.add_argument("--json", type=Path, default=CACHE / "bench" / "backup.json", help="where all figures go (default: %(default)s)")
     arguments = parser.parse_args()
-    results = {"usual": measure(arguments.bytes, arguments.rounds, arguments)}
+    wanted = [name for name in NAMES if name in (arguments.only or NAMES)]
+    results = {"usual": measure(arguments.bytes, arguments.rounds, wanted, arguments)}
     if arguments.large != "0":
-        results["large"] = measure(arguments.large, 1, arguments)
+        results["large"] = measure(arguments.large, 1, CONSTANT, arguments)
     arguments.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 

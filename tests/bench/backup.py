@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -172,10 +173,12 @@ def measure(size: str, rounds: int, wanted: Sequence[str], arguments: argparse.N
     with tempfile.TemporaryDirectory(dir=parent, prefix="backup-") as folder, wire_server(size, arguments.largest) as server:
         bench = Bench(server, Path(folder), arguments.library, arguments.workers, wanted)
         print(f"\n{server.bytes / 1e9:.2f} GB, {rounds} rounds, {arguments.workers} workers\n{described(server.collections)}\n", flush=True)
+        packing = "isal" if PathFinder.find_spec("isal", [str(arguments.library), *sys.path]) else "the standard library, as isal is not installed"
+        print(f"ours packs by {packing}")
         for name, reason in bench.left_out.items():
             print(f"without {name}: {reason}")
         results: dict[str, Any] = {"bytes": server.bytes, "rounds": rounds, "workers": arguments.workers, "left_out": bench.left_out}
-        results["served"] = server.collections
+        results |= {"packing": packing, "served": server.collections}
         for what, work in (("backup", bench.backups), ("restore", bench.restores)):
             runs = work(rounds)
             results[what] = {"median": summary(runs, server.bytes), "runs": {name: [asdict(run) for run in all_runs] for name, all_runs in runs.items()}}

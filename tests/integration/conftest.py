@@ -5,10 +5,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any, Optional
+
 import pytest
+from ansible_collections.toucan.selfhosted.plugins.module_utils.mongo.clients import open_client
 
 from labrun.canaries import Secretive, deploy_canaries
 from labrun.hosts import Host, fresh_host, site_variables
+from labrun.mongodb import GIVEN, SOURCE, TARGET, Server, own_server
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +45,31 @@ def stack() -> Host:
 def secretive() -> Secretive:
     """Host21 just made, with the lab's product and a canary in every secret; tests that use it leave it running and healthy."""
     return deploy_canaries("host21")
+
+
+@pytest.fixture(scope="session", name="own")
+def _own() -> Iterator[Optional[Server]]:
+    """A container with the lab's MongoDB for tests of dumps; None where whoever runs them gave a server."""
+    if GIVEN:
+        yield None
+    else:
+        with own_server() as server:
+            yield server
+
+
+@pytest.fixture(name="client")
+def _client(own: Optional[Server]) -> Iterator[Any]:
+    """A client of that server, where the databases of these tests are empty."""
+    with open_client(own.uri if own else str(GIVEN), silent_seconds=60) as client:
+        for name in (SOURCE, TARGET):
+            client.drop_database(name)
+        yield client
+        for name in (SOURCE, TARGET):
+            client.drop_database(name)
+
+
+@pytest.fixture(name="mortal")
+def _mortal() -> Iterator[Server]:
+    """A MongoDB that a test may stop."""
+    with own_server() as server:
+        yield server

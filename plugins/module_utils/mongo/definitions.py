@@ -1,0 +1,56 @@
+# Copyright: (c) 2026, toucan.selfhosted contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The commands that make a collection and its indexes again, from what a dump or a server tells of them: pure.
+
+What a server tells of an old collection, it may refuse to make: such leftovers are left out and told.
+Sources: https://www.mongodb.com/docs/manual/reference/command/create/, .../createIndexes/
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .metadata import CollectionMetadata
+
+#: Options of servers long gone, and one that marks what a server makes for itself for a while.
+_PAST_OPTIONS = ("flags", "autoIndexId", "temp")
+_INDEX_FIELDS = (
+    "key", "name", "unique", "sparse", "expireAfterSeconds", "partialFilterExpression", "collation", "hidden", "wildcardProjection",
+    "weights", "default_language", "language_override", "textIndexVersion", "2dsphereIndexVersion", "bits", "min", "max", "prepareUnique",
+)  # fmt: skip
+#: Where an index is and how it was built, which is not a part of what it is.
+_SILENT = ("v", "ns", "background", "storageEngine", "clustered")
+_ID_INDEX = "_id_"
+
+
+@dataclass(frozen=True)
+class IndexPlan:
+    """The indexes to make, each as `createIndexes` takes it, and sentences on what of them was left out."""
+
+    indexes: list[dict[str, Any]]
+    remarks: list[str]
+
+
+def creation(name: str, metadata: CollectionMetadata) -> dict[str, Any]:
+    """The command that makes an empty collection or a view."""
+    return {"create": name, **{key: value for key, value in metadata.options.items() if key not in _PAST_OPTIONS}}
+
+
+def bypasses_validation(metadata: CollectionMetadata) -> bool:
+    """Whether documents are to be put in that the collection's own rules may refuse: they were there before the rules, or beside them."""
+    return "validator" in metadata.options
+
+
+def index_plan(metadata: CollectionMetadata) -> IndexPlan:
+    """The indexes to make once the documents are in; the one of `_id` and a clustered one come with the collection."""
+    plan = IndexPlan([], [])
+    for index in metadata.indexes:
+        if index.get("name") == _ID_INDEX or index.get("clustered"):
+            continue
+        plan.indexes.append({key: value for key, value in index.items() if key in _INDEX_FIELDS})
+        plan.remarks.extend(
+            f"{key} of index {index['name']} was left out: no server of today takes it" for key in index if key not in _INDEX_FIELDS + _SILENT
+        )
+    return plan

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Optional, Union
 
 from ..core.errors import Failure
@@ -19,6 +20,7 @@ from .frames import frames
 from .metadata import Namespace
 
 try:
+    from bson import Int64
     from pymongo.errors import PyMongoError
 except ImportError:
     PyMongoError = Exception
@@ -28,9 +30,9 @@ BATCH_BYTES = 4 * 1024 * 1024
 _MOST_DOCUMENTS = 50_000
 #: What one insert carries at most, but for a single document that is larger: far below the 48 MB of a message.
 _INSERT_BYTES = 8 * 1024 * 1024
-_EMBEDDED = 0x03
+_STRING, _EMBEDDED, _ARRAY, _INT64 = 0x02, 0x03, 0x04, 0x12
 _SMALLEST = 5
-_LENGTH = struct.Struct("<i").unpack_from
+_LENGTH, _NUMBER = struct.Struct("<i").unpack_from, struct.Struct("<q").unpack_from
 
 
 def batch_size(bytes_seen: int, documents_seen: int) -> int:
@@ -57,41 +59,65 @@ def raw_batches(
     seen = documents = 0
     # A cursor belongs to the session that opened it, and the session keeps it alive.
     with client.start_session() as session:
-        cursor = database.command(command, codec_options=raw(), session=session)["cursor"]
-        identity, batch = int(cursor["id"]), "firstBatch"
+        identity = 0
         try:
             while True:
-                found, number = joined(cursor.raw, batch)
-                if found:
-                    yield found
-                seen, documents = seen + len(found), documents + number
+                # By its bytes: asked for a field, the driver would make an object of each document.
+                batch = joined(database.command(command, codec_options=raw(), session=session)["cursor"].raw)
+                identity = batch.cursor
+                if batch.documents:
+                    yield batch.documents
                 if not identity:
                     return
-                more = {"getMore": cursor["id"], "collection": namespace.collection, "batchSize": batch_size(seen, documents)}
-                cursor = database.command(more, codec_options=raw(), session=session)["cursor"]
-                identity, batch = int(cursor["id"]), "nextBatch"
+                seen, documents = seen + len(batch.documents), documents + batch.count
+                command = {"getMore": Int64(identity), "collection": namespace.collection, "batchSize": batch_size(seen, documents)}
         finally:
             if identity:
-                _kill(database, namespace, cursor["id"], session)
+                _kill(database, namespace, identity, session)
 
 
-def _kill(database: Any, namespace: Namespace, identity: Any, session: Any) -> None:
+def _kill(database: Any, namespace: Namespace, identity: int, session: Any) -> None:
     """Tell the server that a cursor is no longer read; where that fails it ends by itself."""
     try:
-        database.command({"killCursors": namespace.collection, "cursors": [identity]}, session=session)
+        database.command({"killCursors": namespace.collection, "cursors": [Int64(identity)]}, session=session)
     except PyMongoError:
         pass
 
 
-def joined(cursor: bytes, batch: str) -> tuple[bytes, int]:
-    """The documents of an answer's ``cursor`` without the array around them, and their number.
+@dataclass(frozen=True)
+class Batch:
+    """What a read answered.
 
-    :param cursor: BSON of ``{firstBatch | nextBatch: [...], id: ..., ns: ...}``.
+    :param documents: one after the other.
+    :param cursor: the number by which there is more; 0 at the end.
     """
+
+    documents: bytes
+    count: int
+    cursor: int
+
+
+def joined(cursor: bytes) -> Batch:
+    """Take the documents out of the array around them.
+
+    :param cursor: BSON of ``{firstBatch | nextBatch: [...], id: ..., ns: ...}``, in any order.
+    :raises Failure: where it is none.
+    """
+    places = {name: (kind, place) for kind, name, place in _elements(cursor)}
+    array = places.get(b"firstBatch") or places.get(b"nextBatch")
+    number = places.get(b"id")
+    if array is None or array[0] != _ARRAY:
+        raise _broken("there is no batch in it")
+    if number is None or number[0] != _INT64:
+        raise _broken("there is no cursor's number in it")
     view = memoryview(cursor)
-    start = _array(cursor, batch.encode())
-    end = start + _LENGTH(view, start)[0] - 1
-    position, documents = start + 4, []
+    documents = list(_documents(view, array[1]))
+    return Batch(b"".join(documents), len(documents), _NUMBER(view, number[1])[0])
+
+
+def _documents(view: memoryview, start: int) -> Iterator[memoryview]:
+    """The embedded documents of an array."""
+    end, position = start + _LENGTH(view, start)[0] - 1, start + 4
     digits, index, longer = 1, 0, 10
     while position < end:
         # A type byte, the index in decimal, a NUL, and the document.
@@ -102,30 +128,26 @@ def joined(cursor: bytes, batch: str) -> tuple[bytes, int]:
         if view[position] != _EMBEDDED or view[body - 1] or length < _SMALLEST or body + length > end:
             raise _broken(f"element {index} of its batch is no document")
         position = body + length
-        documents.append(view[body:position])
+        yield view[body:position]
         index += 1
-    return b"".join(documents), index
 
 
-def _array(cursor: bytes, name: bytes) -> int:
-    """Where the array of that name begins in a cursor: servers put it at the start or behind id and ns."""
+def _elements(data: bytes) -> Iterator[tuple[int, bytes, int]]:
+    """The type, name and place of each value of a document that has few of them."""
     position = 4
-    while position < len(cursor) - 1:
-        kind, end = cursor[position], cursor.index(b"\0", position)
-        value = end + 1
-        if cursor[position + 1 : end] == name:
-            return value
-        position = value + _size(kind, cursor, value)
-    raise _broken(f"there is no {name.decode()} in it")
+    while position < len(data) - 1:
+        end = data.index(b"\0", position)
+        yield data[position], data[position + 1 : end], end + 1
+        position = end + 1 + _size(data[position], data, end + 1)
 
 
 def _size(kind: int, data: bytes, position: int) -> int:
     """The size of a value of the few types that a cursor's answer has."""
-    if kind == 0x02:
+    if kind == _STRING:
         return 4 + _LENGTH(data, position)[0]
-    if kind in (0x03, 0x04):
+    if kind in (_EMBEDDED, _ARRAY):
         return _LENGTH(data, position)[0]
-    sizes = {0x01: 8, 0x08: 1, 0x09: 8, 0x0A: 0, 0x10: 4, 0x11: 8, 0x12: 8}
+    sizes = {0x01: 8, 0x08: 1, 0x09: 8, 0x0A: 0, 0x10: 4, 0x11: 8, _INT64: 8}
     if kind not in sizes:
         raise _broken(f"it has a value of type {kind:#x}")
     return sizes[kind]

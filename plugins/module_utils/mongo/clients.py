@@ -17,6 +17,7 @@ from ..core.errors import Failure
 try:
     import pymongo
     from bson.codec_options import CodecOptions, DatetimeConversion
+    from bson.errors import BSONError
     from bson.raw_bson import RawBSONDocument
     from bson.son import SON
     from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
@@ -79,7 +80,7 @@ def told(doing: str, subject: str) -> Iterator[None]:
             raise CursorLost(_plain(error)) from error
         answer = refusal(error)
         raise Failure(f"MongoDB refused {doing}: {answer}", "see its log, and that the user may do this", subject=subject, answer=answer) from error
-    except PyMongoError as error:
+    except (PyMongoError, BSONError) as error:
         answer = _plain(error)
         raise Failure(f"MongoDB's driver failed {doing}: {answer}", "see MongoDB's log", subject=subject, answer=answer) from error
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, toucan.selfhosted contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Connect to one MongoDB server of the stack and log in; beside `external.py` the one file that imports pymongo."""
+"""Connect to one MongoDB server of the stack, log in, and see to its users."""
 
 from __future__ import annotations
 

@@ -21,6 +21,7 @@ try:
 except ImportError:
     OperationFailure = Exception
 
+FERRETDB = "FerretDB"
 _SYSTEM = "system."
 #: Functions that somebody stored; all else below `system.` but buckets is the server's, which makes it anew.
 _STORED_FUNCTIONS = "system.js"
@@ -91,6 +92,11 @@ class ServerFacts:
     largest_message: int
     most_writes: int
 
+    @property
+    def renames_dots(self) -> bool:
+        """Whether it renames collections with a dot in their name, which FerretDB 2.7 refuses."""
+        return self.make != FERRETDB
+
 
 def holder(namespace: Namespace, kind: str) -> Optional[Namespace]:
     """The collection that holds the documents of one of that kind; None for a view."""
@@ -108,7 +114,7 @@ def server_facts(client: Any) -> ServerFacts:
         raise Failure("MongoDB is a sharded cluster, whose parts cannot be read as one", remedy, subject=_subject(client))
     return ServerFacts(
         version=build["version"],
-        make="FerretDB" if "ferretdb" in build else "MongoDB",
+        make=FERRETDB if "ferretdb" in build else "MongoDB",
         replica_set=hello.get("setName", ""),
         largest_document=hello["maxBsonObjectSize"],
         largest_message=hello["maxMessageSizeBytes"],

@@ -94,7 +94,8 @@ def test_a_refusal_is_told_without_the_servers_text(server: FakeMongo, command: 
 def test_the_server_says_what_it_is(server: FakeMongo) -> None:
     facts = server_facts(server)
     assert (facts.version, facts.make, facts.replica_set, facts.most_writes) == ("7.0.5", "MongoDB", "rs0", 100000)
-    assert server_facts(FakeMongo(ferretdb={})).make == "FerretDB"
+    assert facts.renames_dots
+    assert (server_facts(FakeMongo(ferretdb={})).make, server_facts(FakeMongo(ferretdb={})).renames_dots) == ("FerretDB", False)
     assert server_facts(FakeMongo()).replica_set == ""
 
 

@@ -17,7 +17,7 @@ from typing import Any, Optional
 import bson
 import pytest
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors import Failure
-from ansible_collections.toucan.selfhosted.plugins.module_utils.mongo import ranges
+from ansible_collections.toucan.selfhosted.plugins.module_utils.mongo import reading
 from ansible_collections.toucan.selfhosted.plugins.module_utils.mongo.catalog import describe, server_facts
 from ansible_collections.toucan.selfhosted.plugins.module_utils.mongo.export import ExportedCollection
 from ansible_collections.toucan.selfhosted.plugins.module_utils.mongo.load import Loader
@@ -64,8 +64,7 @@ MIXED: list[Any] = [
 def test_parts_hold_the_same_as_one_pass_whatever_the_types_of_id(client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     insert(client, "mixed", [{"_id": value, "text": "x" * 300} for value in MIXED])
     one = taken(client, tmp_path / "one", workers=1, still=True).collections[0]
-    monkeypatch.setattr(ranges, "SMALLEST_TO_SPLIT", 1)
-    monkeypatch.setattr(ranges, "SMALLEST_PART", 20_000)
+    monkeypatch.setattr(reading, "parts_wanted", lambda info, workers: 9)
     many = taken(client, tmp_path / "many", workers=3, still=True).collections[0]
     assert (len(one.segments), one.count) == (1, len(MIXED))
     assert len(many.segments) > 4
@@ -91,8 +90,7 @@ def ids_of(collection: ExportedCollection) -> list[bytes]:
 )
 def test_each_type_of_id_is_split_or_left_whole(client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, values: list[Any]) -> None:
     insert(client, "ids", [{"_id": value, "text": "x" * 300} for value in values])
-    monkeypatch.setattr(ranges, "SMALLEST_TO_SPLIT", 1)
-    monkeypatch.setattr(ranges, "SMALLEST_PART", 20_000)
+    monkeypatch.setattr(reading, "parts_wanted", lambda info, workers: 9)
     exported = taken(client, tmp_path, workers=3, still=True).collections[0]
     assert len(exported.segments) > 4 or (isinstance(values[0], float) and len(exported.segments) == 1)
     assert sorted(ids_of(exported)) == sorted(bson.encode({"_id": value}) for value in values)

@@ -10,7 +10,7 @@ time for each document.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Optional, Union
 
@@ -44,7 +44,7 @@ def batch_size(bytes_seen: int, documents_seen: int) -> int:
 
 def raw_batches(
     client: Any, namespace: Namespace, query: Optional[Mapping[str, Any]] = None, hint: Optional[Mapping[str, Any]] = None, average: int = 0
-) -> Iterator[bytes]:
+) -> Generator[bytes, None, None]:
     """Yield the documents that fit ``query``, as bytes of whole documents one after the other.
 
     :param hint: which index or order to read by; None leaves it to the server.

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
+from .definitions import key_of
 from .metadata import CollectionMetadata
 
 #: What a server notes with an index on its own account: where it is, and how it was built.
@@ -66,7 +67,7 @@ def _indexes(wanted: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, A
 def essence(index: Mapping[str, Any]) -> dict[str, Any]:
     """What an index is, without what a server notes with it; its fields in their order, which is part of it."""
     found = {key: value for key, value in index.items() if key not in _NOTED}
-    return {**found, "key": list(index["key"].items())}
+    return {**found, "key": key_of(index)}
 
 
 def same(one: Any, other: Any) -> bool:

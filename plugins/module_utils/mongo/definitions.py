@@ -9,10 +9,16 @@ Sources: https://www.mongodb.com/docs/manual/reference/command/create/, .../crea
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from .metadata import CollectionMetadata
+
+try:
+    from bson import Decimal128
+except ImportError:
+    Decimal128 = ()
 
 #: Options of servers long gone, and one that marks what a server makes for itself for a while.
 _PAST_OPTIONS = ("flags", "autoIndexId", "temp")
@@ -43,13 +49,32 @@ def bypasses_validation(metadata: CollectionMetadata) -> bool:
     return "validator" in metadata.options
 
 
+def key_of(index: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """The fields of an index's key in their order; what old servers took for ascending is 1, as `mongorestore --convertLegacyIndexes` has it."""
+    return [(name, value if _is_direction(value) else 1) for name, value in index["key"].items()]
+
+
+def _is_direction(value: Any) -> bool:
+    """Whether a server of today takes it: a number but zero, or the name of a kind of index."""
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, (int, float)):
+        return bool(value) and value == value
+    if isinstance(value, Decimal128):
+        return bool(value.to_decimal()) and not value.to_decimal().is_nan()
+    return isinstance(value, str) and bool(value)
+
+
 def index_plan(metadata: CollectionMetadata) -> IndexPlan:
     """The indexes to make once the documents are in; the one of `_id` and a clustered one come with the collection."""
     plan = IndexPlan([], [])
     for index in metadata.indexes:
         if index.get("name") == _ID_INDEX or index.get("clustered"):
             continue
-        plan.indexes.append({key: value for key, value in index.items() if key in _INDEX_FIELDS})
+        fields = {key: value for key, value in index.items() if key in _INDEX_FIELDS}
+        plan.indexes.append({**fields, "key": dict(key_of(index))})
+        if key_of(index) != list(index["key"].items()):
+            plan.remarks.append(f"index {index['name']} is made with 1 where its key had what no server of today takes")
         plan.remarks.extend(
             f"{key} of index {index['name']} was left out: no server of today takes it" for key in index if key not in _INDEX_FIELDS + _SILENT
         )

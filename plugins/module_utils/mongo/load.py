@@ -70,14 +70,14 @@ class Loader:
     Use it as a context, and call `finish`: without it, or after an error, what was made stays incomplete until `discard`.
 
     :param collections: every collection of the dump, views too.
-    :param target: the name on the server of a collection of the dump.
+    :param target: the name on the server of a collection of the dump; None for one that is left out.
     """
 
     def __init__(
         self,
         client: Any,
         collections: Mapping[Namespace, CollectionMetadata],
-        target: Callable[[Namespace], Namespace],
+        target: Callable[[Namespace], Optional[Namespace]],
         workers: int = 2,
         progress: Optional[Progress] = None,
     ) -> None:
@@ -99,16 +99,18 @@ class Loader:
         """Make a collection. :raises Failure: when there is one of that name, or the server refuses."""
         self._check()
         name = self._known(namespace)
-        if name in self.loaded:
+        target = self._target(name)
+        if target is None or name in self.loaded:
             return
         metadata = self._collections[name]
-        target = self._target(name)
         self._create(target, creation(target.collection, metadata))
         self.loaded[name] = Loaded(name, metadata, target, holder(target, metadata.type) or target)
 
     def documents(self, namespace: Namespace, documents: Any) -> None:
         """Put whole documents in, or in line. :raises Failure: when the server was lost or refused these or earlier ones."""
-        loaded = self.loaded[self._known(namespace)]
+        loaded = self.loaded.get(self._known(namespace))
+        if loaded is None:
+            return
         for part, number in split(memoryview(documents), self._facts.most_writes):
             self._check()
             batch = _Batch(loaded, part, number)
@@ -123,7 +125,9 @@ class Loader:
     def end(self, namespace: Namespace) -> None:
         """Make the indexes once all documents are in. :raises Failure: as `documents`."""
         self._check()
-        loaded = self.loaded[self._known(namespace)]
+        loaded = self.loaded.get(self._known(namespace))
+        if loaded is None:
+            return
         with self._changed:
             loaded.ended = True
             complete = not loaded.waiting
@@ -211,11 +215,10 @@ class Loader:
 
     def _view(self, namespace: Namespace, metadata: CollectionMetadata) -> None:
         target = self._target(namespace)
-        names = {
-            other.collection: self._target(other).collection
-            for other in self._collections
-            if other.database == namespace.database and self._target(other).database == target.database
-        }
+        if target is None:
+            return
+        others = {other.collection: self._target(other) for other in self._collections if other.database == namespace.database}
+        names = {name: other.collection for name, other in others.items() if other and other.database == target.database}
         self._create(target, {"create": target.collection, **renamed(metadata.options, names)})
         self.loaded[namespace] = Loaded(namespace, metadata, target, target)
 

@@ -13,7 +13,7 @@ from ansible_collections.toucan.selfhosted.plugins.module_utils.mongo.comparison
 from ansible_collections.toucan.selfhosted.plugins.module_utils.mongo.definitions import bypasses_validation, creation, index_plan
 from ansible_collections.toucan.selfhosted.plugins.module_utils.mongo.metadata import CollectionMetadata
 from ansible_collections.toucan.selfhosted.plugins.module_utils.mongo.views import renamed, sources
-from bson import SON, Int64
+from bson import SON, Decimal128, Int64
 
 ID_INDEX = {"v": 2, "key": {"_id": 1}, "name": "_id_"}
 
@@ -44,6 +44,15 @@ def test_what_no_server_takes_any_more_is_left_out_and_told() -> None:
     plan = index_plan(metadata({"v": 1, "key": {"a": 1}, "name": "a", "dropDups": True, "safe": None}))
     assert plan.indexes == [{"key": {"a": 1}, "name": "a"}]
     assert plan.remarks == [f"{field} of index a was left out: no server of today takes it" for field in ("dropDups", "safe")]
+
+
+def test_a_key_of_an_old_server_is_made_as_it_worked() -> None:
+    old = SON([("a", 1.0), ("b", True), ("c", Decimal128("0")), ("d", ""), ("e", 0), ("f", float("nan")), ("g", None), ("h", Decimal128("-1")), ("i", "2d")])
+    new = SON([("a", 1.0), ("b", 1), ("c", 1), ("d", 1), ("e", 1), ("f", 1), ("g", 1), ("h", Decimal128("-1")), ("i", "2d")])
+    plan = index_plan(metadata({"v": 1, "key": old, "name": "old"}, {"v": 2, "key": new, "name": "new"}))
+    assert [list(index["key"].items()) for index in plan.indexes] == [list(new.items())] * 2
+    assert plan.remarks == ["index old is made with 1 where its key had what no server of today takes"]
+    assert compare(Content(metadata({"key": old, "name": "x"})), Content(metadata({"key": new, "name": "x"}))) == []
 
 
 VIEW = {

@@ -263,6 +263,18 @@ def test_a_collection_that_the_dump_does_not_know_is_told(server: FakeMongo) -> 
         loader.begin(Namespace("app", "other"))
 
 
+def test_a_collection_without_a_target_is_left_out(server: FakeMongo) -> None:
+    admin, view = Namespace("admin", "system.version"), Namespace("app", "seen")
+    names = {SALES: PLAIN, admin: PLAIN, view: CollectionMetadata("view", {"viewOn": "sales", "pipeline": []})}
+    with Loader(server, names, lambda namespace: Namespace("new", "sales") if namespace == SALES else None) as loader:
+        for name in (admin, SALES):
+            loader.begin(name)
+            loader.documents(name, bson.encode({"_id": 1}))
+            loader.end(name)
+        assert [one.namespace for one in loader.finish()] == [SALES]
+    assert list(server.collections) == [("new", "sales")]
+
+
 def test_buckets_are_put_into_the_time_series_whose_name_they_come_under(server: FakeMongo) -> None:
     weather, buckets = Namespace("app", "weather"), Namespace("app", "system.buckets.weather")
     metadata = CollectionMetadata("timeseries", {"timeseries": SERIES})

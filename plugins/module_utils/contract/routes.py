@@ -20,3 +20,10 @@ LOGIN = "/login"  # POST with user and password as JSON, answers a token [S:PUBA
 LOGIN_USERNAME = "username"  # [S:PUBAPI, FE57]
 LOGIN_PASSWORD = "password"  # [S:PUBAPI, FE57]
 LOGIN_TOKEN = "token"  # [S:PUBAPI, FE57]
+SMALL_APPS = "/small-apps"  # GET lists them, POST makes one [S:FE57]
+SMALL_APPS_SHAPE = "[].{id: id, name: name}"  # [S:FE57]
+
+
+def new_small_app(app: str, name: str) -> dict[str, str]:
+    """What is posted to make a small app [S:FE57; INF]."""
+    return {"id": app, "name": name}

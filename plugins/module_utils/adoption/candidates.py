@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Callable, Optional
+from typing import Callable
 
-from ..containers.inspection import Inspected
+from ..containers.inspection import Inspected, neighbour
 from ..contract.releases import is_vendors, product_kind
 from ..contract.services import BACKEND, KINDS, MONGODB, PRODUCT_REPOSITORIES, REDIS
+from ..contract.wiring import database_host, redis_host
 from ..core.errors import Failure
-from .databases import database_host, redis_host
 
 # Asks a container of this kind which version it is; empty where it does not tell.
 Ask = Callable[[str, Inspected], str]
@@ -147,13 +147,5 @@ def _databases(stack: Candidate, containers: Sequence[Inspected]) -> dict[str, I
     if backend is None:
         return {}
     hosts = {MONGODB: database_host(backend.environment), REDIS: redis_host(backend.environment)}
-    found = {kind: _neighbour(backend, host, containers) for kind, host in hosts.items() if kind not in stack.containers}
+    found = {kind: neighbour(backend, host, containers) for kind, host in hosts.items() if kind not in stack.containers}
     return {kind: container for kind, container in found.items() if container}
-
-
-def _neighbour(backend: Inspected, host: str, containers: Sequence[Inspected]) -> Optional[Inspected]:
-    """The container of that name on a network of the backend."""
-    for container in containers:
-        if container.id != backend.id and host in container.names and container.networks.keys() & backend.networks.keys():
-            return container
-    return None

@@ -14,13 +14,13 @@ from urllib.parse import urljoin
 from ..containers.inspection import BUILT_IN_NETWORKS, Inspected
 from ..contract import environment as env
 from ..contract.services import BACKEND, BACKEND_STORAGE, FRONTEND, MONGODB, MONGODB_DATA, REDIS
+from ..contract.wiring import database_login, uri_variable
 from ..core.errors import Failure
 from ..core.images import parse_image
 from ..core.secrets import ADMIN, ENCRYPTION, JWT
 from ..core.secrets import MONGODB as MONGODB_PASSWORD
 from ..core.secrets import REDIS as REDIS_PASSWORD
 from .candidates import Candidate
-from .databases import database_login, uri_variable
 
 # Data of a service by kind: name of the place in the state file, and where it stands in the container.
 _PLACES = {BACKEND: ("storage", BACKEND_STORAGE), MONGODB: ("database", MONGODB_DATA)}

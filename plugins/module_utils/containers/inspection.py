@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
@@ -131,6 +131,14 @@ class Inspected:
                 rest = target[len(mount.target.rstrip("/")) :]
                 return Mount(mount.source.rstrip("/") + rest, target, mount.folder.rstrip("/") + rest, mount.writable)
         return None
+
+
+def neighbour(container: Inspected, host: str, containers: Iterable[Inspected]) -> Optional[Inspected]:
+    """The container of that host name on a network of ``container``."""
+    for other in containers:
+        if other.id != container.id and host in other.names and other.networks.keys() & container.networks.keys():
+            return other
+    return None
 
 
 def inspected(detail: Mapping[str, Any], image: Mapping[str, Any]) -> Inspected:

@@ -58,17 +58,29 @@ def examine(uri: MongodbUri, ca_pem: str = "") -> MongodbFacts:
     :param ca_pem: certificates that sign the server's, where ``uri`` names a file with them; empty for those that this host trusts.
     :raises Failure: when the server does not answer, its certificate does not hold, or the user may not do what the product needs.
     """
+    with connected(uri, ca_pem, timeout=_TIMEOUT_S) as (client, remarks):
+        return _look(client, uri, remarks)
+
+
+@contextlib.contextmanager
+def connected(uri: MongodbUri, ca_pem: str = "", timeout: Optional[float] = None) -> Iterator[tuple[Any, tuple[str, ...]]]:
+    """A client of the server, and what the driver remarks on the URI, for as long as the block runs.
+
+    :param ca_pem: as of :func:`examine`.
+    :param timeout: seconds that one answer may take; none for work that takes as long as it takes.
+    :raises Failure: when the server does not answer or refuses, then and within the block.
+    """
     if MongoClient is None:
         raise Failure("The Python library pymongo is missing", "run role `toucan_host` on this host first")
     with _readable(ca_pem) as path, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            client = _client(uri.with_ca_file(path) if path else uri)
+            client = _client(uri.with_ca_file(path) if path else uri, timeout)
         except (PyMongoError, OSError, ValueError) as error:
             raise _unusable(uri, error) from None
         with contextlib.closing(client):
             try:
-                return _look(client, uri, tuple(f"`toucan_mongodb_uri`: {without_secrets(str(item.message), uri)}" for item in caught))
+                yield client, tuple(f"`toucan_mongodb_uri`: {without_secrets(str(item.message), uri)}" for item in caught)
             except OperationFailure as error:
                 raise _refused(uri, error) from None
             except ConfigurationError as error:
@@ -85,9 +97,10 @@ def without_secrets(text: str, uri: MongodbUri) -> str:
     return text
 
 
-def _client(uri: MongodbUri) -> Any:
+def _client(uri: MongodbUri, timeout: Optional[float]) -> Any:
     patience = int(_TIMEOUT_S * 1000)
-    return MongoClient(str(uri), serverSelectionTimeoutMS=patience, connectTimeoutMS=patience, socketTimeoutMS=patience, appname="toucan.selfhosted")
+    answer = {} if timeout is None else {"socketTimeoutMS": int(timeout * 1000)}
+    return MongoClient(str(uri), serverSelectionTimeoutMS=patience, connectTimeoutMS=patience, appname="toucan.selfhosted", **answer)
 
 
 @contextlib.contextmanager

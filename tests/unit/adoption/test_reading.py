@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.toucan.selfhosted.plugins.module_utils.adoption.candidates import Candidate, Choice, find_stack
-from ansible_collections.toucan.selfhosted.plugins.module_utils.adoption.databases import database_host, database_login, redis_host, uri_variable
 from ansible_collections.toucan.selfhosted.plugins.module_utils.adoption.reading import Found, read_stack
 from ansible_collections.toucan.selfhosted.plugins.module_utils.containers.inspection import Attachment, Inspected, Mount, Publication, inspected
+from ansible_collections.toucan.selfhosted.plugins.module_utils.contract.wiring import database_host, database_login, redis_host, uri_variable
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors import Failure
 
 Make = Callable[..., Inspected]

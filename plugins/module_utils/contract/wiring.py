@@ -1,15 +1,16 @@
 # Copyright: (c) 2026, toucan.selfhosted contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where a backend that somebody else configured finds its databases: pure, from its environment."""
+"""Where a backend finds its databases, whoever configured it: pure, from its environment."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit
 
-from ..contract import environment as env
-from ..contract.services import COMPOSE_NAMES, MONGODB, REDIS
+from . import environment as env
+from .databases import MongodbUri, parse_mongodb_uri
+from .services import COMPOSE_NAMES, MONGODB, MONGODB_PORT, REDIS
 
 _SCHEMES = ("mongodb://", "mongodb+srv://")
 
@@ -36,6 +37,15 @@ def database_login(environment: Mapping[str, str]) -> tuple[str, str]:
         return environment.get(env.MONGODB_USER, ""), environment.get(env.MONGODB_PASSWORD, "")
     user, dummy, password = environment[variable].partition("://")[2].split("/")[0].rpartition("@")[0].partition(":")
     return unquote(user), unquote(password)
+
+
+def database_uri(environment: Mapping[str, str]) -> MongodbUri:
+    """How the backend connects to MongoDB, with the hosts as it knows them. :raises Failure: when its connection string cannot be read."""
+    variable = uri_variable(environment)
+    if variable:
+        return parse_mongodb_uri(environment[variable])
+    user, password = database_login(environment)
+    return MongodbUri("mongodb", user, password, (f"{database_host(environment)}:{environment.get(env.MONGODB_PORT_NAME) or MONGODB_PORT}",), "", ())
 
 
 def redis_host(environment: Mapping[str, str]) -> str:

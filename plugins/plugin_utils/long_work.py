@@ -25,6 +25,7 @@ _OPTION = "progress_path"
 _LIMIT_SECONDS = 7 * 24 * 3600  # after which the host itself ends the work
 _FIRST_POLL, _LAST_POLL = 1.0, 10.0  # seconds
 _LINE_EVERY = {True: 15.0, False: 60.0}  # seconds between two lines, on a terminal and elsewhere
+_OF_THE_JOB = ("ansible_job_id", "finished", "started", "results_file", "stdout", "stderr", "stdout_lines", "stderr_lines")
 _SILENCE_SECONDS = 3600.0  # without any answer of the host, after which it is given up
 
 
@@ -107,4 +108,4 @@ class LongWork(ActionBase):
 
 def _without_job(status: dict[str, Any]) -> dict[str, Any]:
     """The module's own result."""
-    return {name: value for name, value in status.items() if name not in ("ansible_job_id", "finished", "started", "results_file", "stdout", "stderr", "stdout_lines", "stderr_lines")}
+    return {name: value for name, value in status.items() if name not in _OF_THE_JOB}

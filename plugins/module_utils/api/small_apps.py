@@ -42,5 +42,7 @@ def create_small_app(session: Session, app: SmallApp) -> None:
     made = answer.get("id") if isinstance(answer, dict) else None
     if made != app.id:
         raise Failure(
-            f"The backend made a small app {made!r} where {app.id!r} was asked for", f"remove {made!r}, and make {app.id!r} in the product first", subject=app.id
+            f"The backend made a small app {made!r} where {app.id!r} was asked for",
+            f"remove {made!r}, and make {app.id!r} in the product first",
+            subject=app.id,
         )

@@ -217,10 +217,20 @@ class DockerEngine:
             raw = self._client.api.logs(container, tail=lines)
         return tuple(raw.decode(errors="replace").splitlines())
 
+    def pause(self, container: str) -> None:
+        """Freeze all processes of a container."""
+        with _told(f"Pausing container {container}"):
+            self._client.api.pause(container)
+
     def unpause(self, container: str) -> None:
         """Let a paused container run on; compose itself refuses to start one."""
         with _told(f"Unpausing container {container[:12]}"):
             self._client.api.unpause(container)
+
+    def start(self, container: str) -> None:
+        """Start a container that is there, as it is."""
+        with _told(f"Starting container {container}"):
+            self._client.api.start(container)
 
     def stop(self, container: str, grace: int = 60) -> None:
         """End a container's processes within ``grace`` seconds; the container stays."""

@@ -41,9 +41,11 @@ class Naming:
         for pattern, option in ((self.database, _PATTERN_OPTION), (self.storage, _STORAGE_OPTION)):
             unknown = [name for name in re.findall(r"\{[^{}]*\}", pattern) if name not in (INSTANCE, APP)]
             if unknown or pattern.count(APP) != 1:
-                raise Failure(f"{option} is `{pattern}`, which does not hold {APP} once", f"use {APP}, and {INSTANCE} where it is part of the name", subject=pattern)
+                remedy = f"use {APP}, and {INSTANCE} where it is part of the name"
+                raise Failure(f"{option} is `{pattern}`, which does not hold {APP} once", remedy, subject=pattern)
         if any(part in ("", ".", "..") for part in self.storage.split("/")):
-            raise Failure(f"{_STORAGE_OPTION} is `{self.storage}`, which is no folder below the storage folder", f"write it as `folder/{APP}`", subject=self.storage)
+            problem = f"{_STORAGE_OPTION} is `{self.storage}`, which is no folder below the storage folder"
+            raise Failure(problem, f"write it as `folder/{APP}`", subject=self.storage)
 
     def database_of(self, app: str) -> str:
         """The database of a small app."""

@@ -25,7 +25,7 @@ class TestAppDatabases:
         assert app_databases(NAMING, ["sales", "eu-sales"], databases) == {"sales": "x_sales", "eu-sales": "x_eu-sales"}
 
     def test_two_prefixes_that_fit_are_refused(self) -> None:
-        with pytest.raises(Failure, match="Small app sales has no database toucan-sales, and x_eu-sales and x_sales might be its own; set `toucan_backup_app_database`"):
+        with pytest.raises(Failure, match="Small app sales has no database toucan-sales, and x_eu-sales and x_sales might be its own; set `toucan_backup"):
             app_databases(NAMING, ["sales"], ["x_sales", "x_eu-sales"])
 
     def test_nothing_known_is_named_by_the_pattern(self) -> None:
@@ -54,7 +54,10 @@ class TestInstanceDatabase:
 
     @pytest.mark.parametrize(
         ("collections", "words"),
-        [({"a": ["x"]}, "no database of this server has a collection migrations"), ({"a": ["migrations"], "b": ["migrations"]}, "a and b each have a collection migrations")],
+        [
+            ({"a": ["x"]}, "no database of this server has a collection migrations"),
+            ({"a": ["migrations"], "b": ["migrations"]}, "a and b each have a collection migrations"),
+        ],
     )
     def test_none_or_several_are_refused(self, collections: dict[str, list[str]], words: str) -> None:
         with pytest.raises(Failure, match=f"The instance's own database is not known: {words}; name it in `toucan_backup_instance_database`"):

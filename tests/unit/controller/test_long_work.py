@@ -23,7 +23,8 @@ ActionModule = long_work.LongWork
 MODULE = """#!/usr/bin/python
 import json, os, time
 from ansible.module_utils.basic import AnsibleModule
-module = AnsibleModule(dict(progress_path=dict(default=""), seconds=dict(type="float", default=0), fails=dict(type="bool", default=False)), supports_check_mode=True)
+spec = dict(progress_path=dict(default=""), seconds=dict(type="float", default=0), fails=dict(type="bool", default=False))
+module = AnsibleModule(spec, supports_check_mode=True)
 with open({calls!r}, "a") as calls:
     calls.write("%s %s\\n" % (module.check_mode, bool(module.params["progress_path"])))
 if module.params["progress_path"]:

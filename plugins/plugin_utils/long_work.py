@@ -18,7 +18,7 @@ from typing import Any, Optional
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.toucan.selfhosted.plugins.module_utils.core.progress import line
+from ansible_collections.toucan.selfhosted.plugins.module_utils.core.progress import progress_line
 
 _FOLDER = "/run/toucan"
 _OPTION = "progress_path"
@@ -41,7 +41,7 @@ class LongWork(ActionBase):
         if self._task.check_mode:
             result.update(self._execute_module(task_vars=task_vars))
             return result
-        path = f"{_FOLDER}/progress-{uuid.uuid4().hex}.json"
+        path = f"{_FOLDER}/{uuid.uuid4().hex}.progress"
         started = self._start({**self._task.args, _OPTION: path}, task_vars)
         if "ansible_job_id" not in started:
             result.update(started)
@@ -49,7 +49,7 @@ class LongWork(ActionBase):
         try:
             result.update(self._watch(started["ansible_job_id"], path, task_vars))
         finally:
-            self._forget(started["ansible_job_id"], task_vars)
+            self._forget(started["ansible_job_id"], path, task_vars)
         return result
 
     def _start(self, arguments: dict[str, Any], task_vars: Optional[dict[str, Any]]) -> dict[str, Any]:
@@ -92,14 +92,15 @@ class LongWork(ActionBase):
     def _tell(self, path: str, task_vars: Optional[dict[str, Any]]) -> None:
         answer = self._ask("ansible.legacy.slurp", {"src": path}, task_vars)
         if "content" in answer:
-            text = line(json.loads(base64.b64decode(answer["content"])))
+            text = progress_line(json.loads(base64.b64decode(answer["content"])))
             if text:
                 Display().display(f"{self._host(task_vars)}: {text}")
 
-    def _forget(self, job: str, task_vars: Optional[dict[str, Any]]) -> None:
-        """Remove the file of a job that has ended; that of one that may still run is for the administrator to ask."""
+    def _forget(self, job: str, path: str, task_vars: Optional[dict[str, Any]]) -> None:
+        """Remove the files of a job that has ended; those of one that may still run are for the administrator to look at."""
         if self._ask_status(job, "status", task_vars).get("finished"):
             self._ask_status(job, "cleanup", task_vars)
+            self._ask("ansible.legacy.file", {"path": path, "state": "absent"}, task_vars)
 
     @staticmethod
     def _host(task_vars: Optional[dict[str, Any]]) -> str:

@@ -29,6 +29,7 @@ class Instance:
     """What a backup or a restore works on.
 
     :param mongodb: as this host reaches it; ``mongodb_ca`` are the certificates in PEM form that sign the server's, empty for none of its own.
+    :param mongodb_is_own: whether it is a container of this host's stack, which nobody else uses.
     :param storage: folder of this host.
     :param name: the instance's name, which databases may be called after; empty where the backend was given none.
     """
@@ -36,8 +37,14 @@ class Instance:
     backend: Inspected
     mongodb: MongodbUri
     mongodb_ca: str
+    mongodb_is_own: bool
     storage: str
     name: str
+
+    @property
+    def api_url(self) -> str:
+        """Where this host reaches the backend's API, past any proxy."""
+        return f"http://{self.backend.address}:{env.backend_port(self.backend.environment)}"
 
 
 def find_instance(containers: Sequence[Inspected], state: Mapping[str, Any]) -> Instance:
@@ -47,7 +54,8 @@ def find_instance(containers: Sequence[Inspected], state: Mapping[str, Any]) -> 
     :raises Failure: when there is no backend here, or it does not say where its data stands.
     """
     backend = _backend(containers, state)
-    uri = _as_this_host_reaches(database_uri(backend.environment), backend, containers)
+    told = database_uri(backend.environment)
+    uri = _as_this_host_reaches(told, backend, containers)
     uri, ca = _with_ca_of_the_backend(uri, backend)
     storage = backend.mount_at(BACKEND_STORAGE)
     if storage is None:
@@ -56,7 +64,7 @@ def find_instance(containers: Sequence[Inspected], state: Mapping[str, Any]) -> 
             "mount a folder or a volume there first; `site.yml` does",
             subject=BACKEND_STORAGE,
         )
-    return Instance(backend, uri, ca, storage.folder, backend.environment.get(env.INSTANCE_NAME, ""))
+    return Instance(backend, uri, ca, uri.hosts != told.hosts, storage.folder, backend.environment.get(env.INSTANCE_NAME, ""))
 
 
 def _backend(containers: Sequence[Inspected], state: Mapping[str, Any]) -> Inspected:

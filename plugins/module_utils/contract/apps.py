@@ -17,9 +17,9 @@ APP_DATABASE = "{instance_name}-{app}"  # each small app has a database of its o
 APP_STORAGE = "{app}"  # its folder below the storage folder [GUESS]
 MIGRATIONS = "migrations"  # a collection that only the instance's own database has [S:LAPDOC]
 
-_PATTERN_OPTION = "`toucan_backup_app_database`"
-_STORAGE_OPTION = "`toucan_backup_app_storage`"
-_INSTANCE_OPTION = "`toucan_backup_instance_database`"
+_PATTERN_OPTION = "`app_database`"  # [OURS]
+_STORAGE_OPTION = "`app_storage`"  # [OURS]
+_INSTANCE_OPTION = "`instance_database`"  # [OURS]
 
 
 @dataclass(frozen=True)

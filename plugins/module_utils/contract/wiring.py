@@ -12,12 +12,10 @@ from . import environment as env
 from .databases import MongodbUri, parse_mongodb_uri
 from .services import COMPOSE_NAMES, MONGODB, MONGODB_PORT, REDIS
 
-_SCHEMES = ("mongodb://", "mongodb+srv://")
-
 
 def uri_variable(environment: Mapping[str, str]) -> str:
     """The variable that holds a whole connection string, whatever it is called; empty where there is none."""
-    return next((name for name, value in sorted(environment.items()) if value.startswith(_SCHEMES)), "")
+    return next((name for name, value in sorted(environment.items()) if value.startswith(("mongodb://", "mongodb+srv://"))), "")
 
 
 def database_host(environment: Mapping[str, str]) -> str:

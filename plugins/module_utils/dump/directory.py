@@ -159,6 +159,10 @@ class HashedFile:
     def writable(self) -> bool:
         return True
 
+    def seekable(self) -> bool:
+        """What was hashed or encrypted cannot be taken back."""
+        return False
+
     def write(self, data: Any) -> int:
         """Write all of ``data``. :raises Failure: when the disk is full or fails."""
         view = memoryview(data).cast("B")

@@ -242,6 +242,10 @@ class EncryptingWriter:
     def writable(self) -> bool:
         return True
 
+    def seekable(self) -> bool:
+        """What was hashed or encrypted cannot be taken back."""
+        return False
+
     def write(self, data: Any) -> int:
         """:raises Failure: when the output could not be written."""
         view = memoryview(data).cast("B")

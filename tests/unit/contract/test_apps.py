@@ -25,7 +25,7 @@ class TestAppDatabases:
         assert app_databases(NAMING, ["sales", "eu-sales"], databases) == {"sales": "x_sales", "eu-sales": "x_eu-sales"}
 
     def test_two_prefixes_that_fit_are_refused(self) -> None:
-        with pytest.raises(Failure, match="Small app sales has no database toucan-sales, and x_eu-sales and x_sales might be its own; set `toucan_backup"):
+        with pytest.raises(Failure, match="Small app sales has no database toucan-sales, and x_eu-sales and x_sales might be its own; set `app_database`"):
             app_databases(NAMING, ["sales"], ["x_sales", "x_eu-sales"])
 
     def test_nothing_known_is_named_by_the_pattern(self) -> None:
@@ -49,7 +49,7 @@ class TestInstanceDatabase:
     def test_the_option_counts(self) -> None:
         naming = Naming("toucan", instance_database="other")
         assert instance_database(naming, {"laputa": ["migrations"], "other": []}) == "other"
-        with pytest.raises(Failure, match="The server has no database other; correct `toucan_backup_instance_database`"):
+        with pytest.raises(Failure, match="The server has no database other; correct `instance_database`"):
             instance_database(naming, {"laputa": ["migrations"]})
 
     @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ class TestInstanceDatabase:
         ],
     )
     def test_none_or_several_are_refused(self, collections: dict[str, list[str]], words: str) -> None:
-        with pytest.raises(Failure, match=f"The instance's own database is not known: {words}; name it in `toucan_backup_instance_database`"):
+        with pytest.raises(Failure, match=f"The instance's own database is not known: {words}; name it in `instance_database`"):
             instance_database(NAMING, collections)
 
 
@@ -72,12 +72,12 @@ class TestPatterns:
 
     @pytest.mark.parametrize("pattern", ["", "one-for-all", "{app}-{app}", "{app}-{stage}"])
     def test_a_pattern_that_tells_no_app_from_another_is_refused(self, pattern: str) -> None:
-        with pytest.raises(Failure, match="`toucan_backup_app_database` is `.*`, which does not hold {app} once"):
+        with pytest.raises(Failure, match="`app_database` is `.*`, which does not hold {app} once"):
             Naming("toucan", pattern).refuse_unusable()
-        with pytest.raises(Failure, match="`toucan_backup_app_storage` is"):
+        with pytest.raises(Failure, match="`app_storage` is"):
             Naming("toucan", storage=pattern).refuse_unusable()
 
     @pytest.mark.parametrize("pattern", ["../{app}", "/srv/{app}", "a/./{app}", "{app}/"])
     def test_a_folder_outside_the_storage_is_refused(self, pattern: str) -> None:
-        with pytest.raises(Failure, match="`toucan_backup_app_storage` is `.*`, which is no folder below the storage folder"):
+        with pytest.raises(Failure, match="`app_storage` is `.*`, which is no folder below the storage folder"):
             Naming("toucan", storage=pattern).refuse_unusable()

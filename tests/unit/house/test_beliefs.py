@@ -58,6 +58,9 @@ PERMITTED = {
     ("plugins/module_utils/mongo/connection.py", "5000"): "milliseconds to wait for a server",
     ("plugins/module_utils/mongo/external.py", "8000"): "the error code of Atlas for a refused login",
     ("plugins/module_utils/core/progress.py", "/s"): "a second, behind a rate",
+    ("plugins/module_utils/backup/sources.py", "local"): "a database of the MongoDB server itself",
+    ("plugins/module_utils/backup/instance.py", "true"): "an option of a connection string",
+    ("plugins/plugin_utils/long_work.py", "status"): "what Ansible is asked of a job",
 }
 
 PATTERNS = {

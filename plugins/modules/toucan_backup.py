@@ -276,6 +276,7 @@ failure:
   type: dict
 """
 
+import importlib
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -367,9 +368,7 @@ def session(params: Mapping[str, Any], state: Mapping[str, Any], own_url: str) -
 
 def collection_version() -> str:
     """Version of the collection that is installed on this host."""
-    from toucan_selfhosted import __version__
-
-    return __version__
+    return str(importlib.import_module("toucan_selfhosted").__version__)
 
 
 def main() -> None:

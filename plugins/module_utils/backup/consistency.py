@@ -82,7 +82,8 @@ class Quiet:
         if mode == HOT or not self.containers:
             yield Stillness()
             return
-        still, halted, letting_go = Stillness(mode), [], threading.Lock()
+        still, letting_go = Stillness(mode), threading.Lock()
+        halted: list[str] = []
 
         def let_go() -> None:
             with letting_go:

@@ -108,7 +108,7 @@ class Maker:
             if not recipients:
                 yield file
                 return
-            with EncryptingWriter(file, recipients, file.path) as sealed:  # type: ignore[arg-type]
+            with EncryptingWriter(file, recipients, file.path) as sealed:
                 yield sealed
 
     def _manifest(self, source: Source, partial: PartialDump, reading: _Reading, begun: datetime) -> manifest.Manifest:

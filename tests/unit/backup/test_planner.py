@@ -77,7 +77,8 @@ def test_a_backend_that_a_killed_run_left_still_goes_on_first() -> None:
 
 def test_a_removal_makes_nothing_and_takes_what_is_named() -> None:
     dumps = [dump("a", 1), Dump("/dumps/b", VENDORS), Dump("/dumps/c.partial", PARTIAL), dump("d", 2)]
-    assert plan(Observed(dumps=dumps), state="absent", names=("a", "b", "c.partial", "a", "gone")) == ["dump.remove:a", "dump.remove:b", "dump.remove:c.partial"]
+    names = ("a", "b", "c.partial", "a", "gone")
+    assert plan(Observed(dumps=dumps), state="absent", names=names) == ["dump.remove:a", "dump.remove:b", "dump.remove:c.partial"]
     assert plan(Observed(dumps=dumps), state="absent", keep=Policy(count=1)) == ["dump.remove:d"]
     assert plan(Observed(dumps=dumps), state="absent") == []
 

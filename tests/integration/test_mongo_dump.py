@@ -236,9 +236,14 @@ def test_nothing_is_written_into_a_collection_that_is_there(client: Any, tmp_pat
 def test_documents_that_a_server_refuses_are_an_error_and_can_be_removed(client: Any) -> None:
     name = Namespace(SOURCE, "twice")
     loader = Loader(client, {name: info_metadata(client)}, lambda namespace: Namespace(TARGET, "twice"))
-    with pytest.raises(Failure, match="MongoDB refused 1 of 3 documents of dump-target.twice: two of them have the same key") as caught, loader:
-        push(loader, name, b"".join(bson.encode({"_id": value, "x": "canary"}) for value in (1, 2, 1)))
-        loader.finish()
+
+    def load() -> None:
+        with loader:
+            push(loader, name, b"".join(bson.encode({"_id": value, "x": "canary"}) for value in (1, 2, 1)))
+            loader.finish()
+
+    with pytest.raises(Failure, match="MongoDB refused 1 of 3 documents of dump-target.twice: two of them have the same key") as caught:
+        load()
     assert "canary" not in str(caught.value) + caught.value.answer
     loader.discard()
     assert describe(client, TARGET) == []

@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import Any, Callable, Protocol
+from typing import Any, Callable, Optional, Protocol
 
 from ..core.errors import Failure
 from ..core.files import json_bytes, read_json, write_atomic
@@ -35,13 +35,17 @@ _MARGIN_SECONDS = 5.0  # by which systemd leaves the end to the process that liv
 class Containers(Protocol):
     """What is needed of the engine."""
 
-    def pause(self, container: str) -> None: ...
+    def pause(self, container: str) -> None:
+        """Freeze its processes."""
 
-    def unpause(self, container: str) -> None: ...
+    def unpause(self, container: str) -> None:
+        """Let a paused one go on."""
 
-    def stop(self, container: str, grace: int = 60) -> None: ...
+    def stop(self, container: str, grace: int = 60) -> None:
+        """End its processes."""
 
-    def start(self, container: str) -> None: ...
+    def start(self, container: str) -> None:
+        """Start it as it is."""
 
 
 @dataclass
@@ -63,14 +67,14 @@ class Quiet:
     """How to hold ``containers`` (names) still.
 
     :param limit: seconds that it may last.
-    :param guard: has a command run in so many seconds by somebody else than this process; an empty one takes that back.
+    :param guard: has a command run in so many seconds by somebody else than this process (systemd, unless given); an empty one takes that back.
     """
 
     containers: Sequence[str]
     engine: Containers
     limit: float
     lease: str = LEASE
-    guard: Callable[[Sequence[str], float], None] = lambda argv, seconds: systemd_timer(argv, seconds)
+    guard: Optional[Callable[[Sequence[str], float], None]] = None
     clock: Callable[[], float] = time.monotonic
 
     @contextlib.contextmanager
@@ -82,7 +86,7 @@ class Quiet:
         if mode == HOT or not self.containers:
             yield Stillness()
             return
-        still, letting_go = Stillness(mode), threading.Lock()
+        still, letting_go, guard = Stillness(mode), threading.Lock(), self.guard or systemd_timer
         halted: list[str] = []
 
         def let_go() -> None:
@@ -102,7 +106,7 @@ class Quiet:
         self._write_lease(mode)
         began = self.clock()
         try:
-            self.guard(["docker", "unpause" if mode == PAUSED else "start", *self.containers], self.limit + _MARGIN_SECONDS)
+            guard(["docker", "unpause" if mode == PAUSED else "start", *self.containers], self.limit + _MARGIN_SECONDS)
             for name in self.containers:
                 (self.engine.pause if mode == PAUSED else self.engine.stop)(name)
                 halted.append(name)
@@ -112,7 +116,7 @@ class Quiet:
             watch.cancel()
             let_go()
             still.seconds = still.seconds or self.clock() - began
-            self.guard((), 0)
+            guard((), 0)
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.lease)
 

@@ -33,7 +33,8 @@ _IMPLIED = "implied directory"
 class Stream(Protocol):
     """What an archive is read from: a file, or ``MembersReader`` where it is packed."""
 
-    def read(self, size: int) -> bytes: ...
+    def read(self, size: int) -> bytes:
+        """Some bytes, ``size`` at most; none at the end."""
 
 
 @dataclass(frozen=True)

@@ -105,9 +105,11 @@ def _refused(file: str, error: Exception) -> Failure:
 class Writable(Protocol):
     """What is written to: a file, or one of a partial dump."""
 
-    def write(self, data: Any, /) -> int: ...
+    def write(self, data: Any, /) -> int:
+        """Write some of it. :returns: how much."""
 
-    def flush(self) -> None: ...
+    def flush(self) -> None:
+        """Hold nothing back."""
 
 
 class _Abandoned(OSError):
@@ -370,7 +372,9 @@ class DecryptingReader(io.RawIOBase):
             self._work = None
 
     def _refuse_unfinished(self) -> None:
-        error = self._work.error() if self._work else None
+        if self._work is None:
+            return
+        error = self._work.error()
         if isinstance(error, Failure):
             raise error
         if error is not None:

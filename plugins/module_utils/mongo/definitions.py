@@ -9,6 +9,7 @@ Sources: https://www.mongodb.com/docs/manual/reference/command/create/, .../crea
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -59,7 +60,7 @@ def _is_direction(value: Any) -> bool:
     if isinstance(value, bool):
         return False
     if isinstance(value, (int, float)):
-        return bool(value) and value == value
+        return bool(value) and not math.isnan(value)
     if isinstance(value, Decimal128):
         return bool(value.to_decimal()) and not value.to_decimal().is_nan()
     return isinstance(value, str) and bool(value)

@@ -106,13 +106,16 @@ def _client(uri: MongodbUri, timeout: Optional[float]) -> Any:
 @contextlib.contextmanager
 def _readable(ca_pem: str) -> Iterator[str]:
     """Path of a file with the certificates, for as long as they are needed; empty where there are none."""
-    if not ca_pem:
-        yield ""
-        return
-    with tempfile.NamedTemporaryFile("w", suffix=".crt", encoding="utf-8") as file:
-        file.write(ca_pem)
-        file.flush()
-        yield file.name
+    kept, path = contextlib.ExitStack(), ""
+    try:
+        if ca_pem:
+            file = kept.enter_context(tempfile.NamedTemporaryFile("w", suffix=".crt", encoding="utf-8"))
+            file.write(ca_pem)
+            file.flush()
+            path = file.name
+        yield path
+    finally:
+        kept.close()
 
 
 def _look(client: Any, uri: MongodbUri, remarks: tuple[str, ...]) -> MongodbFacts:

@@ -125,7 +125,8 @@ class _Through:
 class Sink(Protocol):
     """Where bytes go."""
 
-    def write(self, content: bytes, /) -> object: ...
+    def write(self, content: bytes, /) -> object:
+        """Write all of it."""
 
 
 def copy(segment: Segment, out: Sink) -> None:

@@ -38,8 +38,8 @@ def encrypted(content: bytes, piece: int = 0) -> bytes:
     return out.getvalue()
 
 
-def reader(content: bytes, identities: Any = IDENTITIES) -> encryption.DecryptingReader:
-    return encryption.DecryptingReader(io.BytesIO(content), identities, NAME)
+def reader(content: bytes, identities: Any = None) -> encryption.DecryptingReader:
+    return encryption.DecryptingReader(io.BytesIO(content), IDENTITIES if identities is None else identities, NAME)
 
 
 @settings(max_examples=40)

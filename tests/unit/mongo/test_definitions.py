@@ -85,8 +85,8 @@ INDEX = {"v": 2, "key": SON([("a", 1), ("b", -1)]), "name": "ab", "sparse": True
 WANTED = Content(metadata(ID_INDEX, INDEX, capped=True, size=4096), 5, "d", "s")
 
 
-def altered(index: Any = INDEX, **changes: Any) -> Content:
-    base: dict[str, Any] = {"metadata": metadata(ID_INDEX, index, capped=True, size=4096), "count": 5, "digest": "d", "sequence": "s"}
+def altered(index: Any = None, **changes: Any) -> Content:
+    base: dict[str, Any] = {"metadata": metadata(ID_INDEX, index or INDEX, capped=True, size=4096), "count": 5, "digest": "d", "sequence": "s"}
     return Content(**{**base, **changes})
 
 

@@ -106,16 +106,13 @@ def _client(uri: MongodbUri, timeout: Optional[float]) -> Any:
 @contextlib.contextmanager
 def _readable(ca_pem: str) -> Iterator[str]:
     """Path of a file with the certificates, for as long as they are needed; empty where there are none."""
-    kept, path = contextlib.ExitStack(), ""
-    try:
-        if ca_pem:
-            file = kept.enter_context(tempfile.NamedTemporaryFile("w", suffix=".crt", encoding="utf-8"))
+    with tempfile.NamedTemporaryFile("w", suffix=".crt", encoding="utf-8") as file:
+        try:
             file.write(ca_pem)
             file.flush()
-            path = file.name
-        yield path
-    finally:
-        kept.close()
+            yield file.name if ca_pem else ""
+        finally:
+            file.close()
 
 
 def _look(client: Any, uri: MongodbUri, remarks: tuple[str, ...]) -> MongodbFacts:

@@ -30,6 +30,7 @@ from ..dump.manifest import Versions
 from ..dump.secrets import DumpSecrets
 from ..dump.verify import Report, checksums, structure
 from ..mongo.catalog import server_facts
+from ..mongo.clients import SILENT_SECONDS
 from ..mongo.external import connected
 from .consistency import LEASE, PAUSED, Quiet, left_behind
 from .instance import Instance, find_instance
@@ -124,7 +125,7 @@ class BackupEngine:
 
     @contextlib.contextmanager
     def _client(self, instance: Instance) -> Iterator[Any]:
-        with connected(instance.mongodb, instance.mongodb_ca) as (client, remarks):
+        with connected(instance.mongodb, instance.mongodb_ca, SILENT_SECONDS) as (client, remarks):
             self.warnings.extend(remark for remark in remarks if remark not in self.warnings)
             yield client
 

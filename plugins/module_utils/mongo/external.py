@@ -58,16 +58,16 @@ def examine(uri: MongodbUri, ca_pem: str = "") -> MongodbFacts:
     :param ca_pem: certificates that sign the server's, where ``uri`` names a file with them; empty for those that this host trusts.
     :raises Failure: when the server does not answer, its certificate does not hold, or the user may not do what the product needs.
     """
-    with connected(uri, ca_pem, timeout=_TIMEOUT_S) as (client, remarks):
+    with connected(uri, ca_pem, _TIMEOUT_S) as (client, remarks):
         return _look(client, uri, remarks)
 
 
 @contextlib.contextmanager
-def connected(uri: MongodbUri, ca_pem: str = "", timeout: Optional[float] = None) -> Iterator[tuple[Any, tuple[str, ...]]]:
+def connected(uri: MongodbUri, ca_pem: str, timeout: float) -> Iterator[tuple[Any, tuple[str, ...]]]:
     """A client of the server, and what the driver remarks on the URI, for as long as the block runs.
 
     :param ca_pem: as of :func:`examine`.
-    :param timeout: seconds that one answer may take; none for work that takes as long as it takes.
+    :param timeout: seconds that a server may be silent over one answer.
     :raises Failure: when the server does not answer or refuses, then and within the block.
     """
     if MongoClient is None:
@@ -97,10 +97,11 @@ def without_secrets(text: str, uri: MongodbUri) -> str:
     return text
 
 
-def _client(uri: MongodbUri, timeout: Optional[float]) -> Any:
+def _client(uri: MongodbUri, timeout: float) -> Any:
     patience = int(_TIMEOUT_S * 1000)
-    answer = {} if timeout is None else {"socketTimeoutMS": int(timeout * 1000)}
-    return MongoClient(str(uri), serverSelectionTimeoutMS=patience, connectTimeoutMS=patience, appname="toucan.selfhosted", **answer)
+    return MongoClient(
+        str(uri), serverSelectionTimeoutMS=patience, connectTimeoutMS=patience, socketTimeoutMS=int(timeout * 1000), appname="toucan.selfhosted"
+    )
 
 
 @contextlib.contextmanager

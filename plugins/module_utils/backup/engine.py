@@ -88,8 +88,9 @@ class BackupEngine:
         if self.request.recipients:
             parse_recipients(self.request.recipients)
         dumps = list_dumps(self.request.folder)
-        proven = frozenset(dump.name for dump in dumps if proofs.is_proven(self.request.folder, dump))
-        found = Observed(self._state.get("instance_id", ""), (), dumps, proven, left_behind(self._lease))
+        proven, damaged = proofs.proven_names(self.request.folder, dumps)
+        self.warnings.extend(damaged)
+        found = Observed(self._state.get("instance_id", ""), (), dumps, frozenset(proven), left_behind(self._lease))
         if self.request.state == ABSENT:
             return found
         instance = self._find()

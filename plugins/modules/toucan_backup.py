@@ -97,8 +97,10 @@ options:
   verify:
     description:
       - How the new dump is proven. V(checksums) reads its files again, V(structure) reads every document and file in it.
+      - V(restore) restores it as well, into databases and a folder of their own beside the live ones, compares every document, index and file with the
+        manifest, removes them, and records the proof in C(proofs) beside the dumps. It needs as much room once more.
     type: str
-    choices: [none, checksums, structure]
+    choices: [none, checksums, structure, restore]
     default: structure
   keep:
     description:

@@ -137,7 +137,7 @@ failure:
 from typing import Any
 
 from ansible_collections.toucan.selfhosted.plugins.module_utils.backup.info import dumps_info
-from ansible_collections.toucan.selfhosted.plugins.module_utils.backup.request import PROOFS, UNPROVEN
+from ansible_collections.toucan.selfhosted.plugins.module_utils.backup.request import READINGS, UNPROVEN
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.errors import Failure
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.files import read_bytes
 from ansible_collections.toucan.selfhosted.plugins.module_utils.core.state import DEFAULT_PATH as STATE_PATH
@@ -150,7 +150,7 @@ def argument_spec() -> dict[str, Any]:
     return dict(
         folder=dict(type="path", default="/var/backups/toucan"),
         names=dict(type="list", elements="str", default=[]),
-        verify=dict(type="str", choices=list(PROOFS), default=UNPROVEN),
+        verify=dict(type="str", choices=list(READINGS), default=UNPROVEN),
         identity_file=dict(type="path"),
         state_path=dict(type="path", default=STATE_PATH),
     )

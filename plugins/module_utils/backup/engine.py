@@ -29,14 +29,15 @@ from ..dump.fields import time_text
 from ..dump.manifest import Versions
 from ..dump.secrets import DumpSecrets
 from ..dump.verify import Report, checksums, structure
-from ..mongo.catalog import server_facts
+from ..mongo.catalog import databases, server_facts
 from ..mongo.clients import SILENT_SECONDS
 from ..mongo.external import connected
 from .consistency import LEASE, PAUSED, Quiet, left_behind
 from .instance import Instance, find_instance
 from .making import Maker
 from .planner import plan_backup
-from .request import ABSENT, CHECKSUMS, UNPROVEN, BackupRequest, Observed, Source
+from .proving import PREFIX, Prover, drop
+from .request import ABSENT, CHECKSUMS, RESTORE, STRUCTURE, UNPROVEN, BackupRequest, Observed, Source
 from .sources import find_sources
 
 
@@ -73,6 +74,7 @@ class BackupEngine:
         self._sources: dict[str, Source] = {}
         self._made: list[Dump] = []
         self._reports: dict[str, Report] = {}
+        self._verified: dict[str, str] = {}
 
     @functools.cached_property
     def docker(self) -> DockerEngine:
@@ -94,12 +96,12 @@ class BackupEngine:
         if self.request.state == ABSENT:
             return found
         instance = self._find()
-        sources = self._find_sources(instance)
+        sources, left = self._find_sources(instance)
         self._sources = {source.id: source for source in sources}
         # Nobody knows before how far it packs: no less than half of it is counted on.
         packed = sum(source.bytes for source in sources) // 2
         require_space({self.request.folder: packed, self.request.spool_folder: max((source.bytes for source in sources), default=0) // 2})
-        return replace(found, sources=sources)
+        return replace(found, sources=sources, left_databases=left)
 
     def _find(self) -> Instance:
         self._instance = find_instance(self.docker.inspect_containers(), self._state)
@@ -111,7 +113,7 @@ class BackupEngine:
         place = (self._state.get("places") or {}).get("database", "")
         return [place] if place.startswith("/") else []
 
-    def _find_sources(self, instance: Instance) -> Sequence[Source]:
+    def _find_sources(self, instance: Instance) -> tuple[Sequence[Source], Sequence[str]]:
         try:
             known: Sequence[SmallApp] = list_small_apps(self._log_in(instance.api_url), self.request.small_apps_shape)
         except Failure as failure:
@@ -122,7 +124,8 @@ class BackupEngine:
             known = ()
         naming = replace(self.request.naming, instance_name=instance.name)
         with self._client(instance) as client:
-            return find_sources(self.request, naming, known, client, instance)
+            left = [name for name in databases(client) if name.startswith(PREFIX)]
+            return find_sources(self.request, naming, known, client, instance), left
 
     @contextlib.contextmanager
     def _client(self, instance: Instance) -> Iterator[Any]:
@@ -135,7 +138,12 @@ class BackupEngine:
 
     def apply(self, step: Step) -> None:
         kind, dummy, name = step.id.partition(":")
-        actions: dict[str, Callable[[str], None]] = {"dump.create": self._create, "dump.remove": self._remove, "backend.resume": self._resume}
+        actions: dict[str, Callable[[str], None]] = {
+            "dump.create": self._create,
+            "dump.remove": self._remove,
+            "backend.resume": self._resume,
+            "proof.remove": self._remove_left,
+        }
         actions[kind](name)
 
     def _create(self, name: str) -> None:
@@ -157,8 +165,8 @@ class BackupEngine:
                 progress=self._progress,
             )
             dump = maker.make(source)
-        self._made.append(dump)
-        self._prove(dump)
+            self._made.append(dump)
+            self._prove(dump, client)
 
     def _held(self, instance: Instance) -> Callable[[str], AbstractContextManager[Any]]:
         containers = [instance.backend.name] if instance.backend.running else []
@@ -171,7 +179,7 @@ class BackupEngine:
         environment = dict(instance.backend.environment)
         return DumpSecrets(str(self._state.get("instance_id", "")), known.get(kept.ENCRYPTION, ""), known.get(kept.JWT, ""), environment)
 
-    def _prove(self, dump: Dump) -> None:
+    def _prove(self, dump: Dump, client: Any) -> None:
         """:raises Failure: when what was just written cannot be read again as it should."""
         how = self.request.verify
         if how == UNPROVEN:
@@ -179,16 +187,29 @@ class BackupEngine:
         if self.request.recipients and how != CHECKSUMS:
             self.warnings.append(f"{dump.name} is encrypted, and this host has no key to read it, so only its checksums were verified.")
             how = CHECKSUMS
-        report = self._reports[dump.name] = checksums(find(dump.path), self._progress)
-        if report.sound and how != CHECKSUMS:
-            report = self._reports[dump.name] = structure(find(dump.path), progress=self._progress)
-        if not report.sound:
+        self._verified[dump.name] = how
+        written = find(dump.path)
+        report = self._reports[dump.name] = checksums(written, self._progress)
+        if report.sound and how == STRUCTURE:
+            report = self._reports[dump.name] = structure(written, progress=self._progress)
+        problems: Sequence[str] = report.problems
+        if not problems and how == RESTORE:
+            proof = Prover(client, self.request.spool_folder, self.request.workers, self._progress).prove(written)
+            proofs.record(self.request.folder, proof)
+            problems = proof.problems
+        if problems:
             raise Failure(
-                f"{dump.path} was made and is not sound: {report.problems[0]}",
+                f"{dump.path} was made and is not sound: {problems[0]}",
                 "do not count on it, see that disk and memory of this host are well, and make another",
                 subject=dump.path,
-                log=tuple(report.problems),
+                log=tuple(problems),
             )
+
+    def _remove_left(self, name: str) -> None:
+        if self._instance is None:
+            raise AssertionError("nothing was observed")
+        with self._client(self._instance) as client:
+            drop(client, name)
 
     def _remove(self, name: str) -> None:
         remove(os.path.join(self.request.folder, name))
@@ -226,7 +247,7 @@ class BackupEngine:
             "notes": [*known.consistency.notes, *known.storage.left_out, *known.storage.changed, *(report.notes if report else ())],
             "begun": time_text(known.times.begun),
             "ended": time_text(known.times.ended),
-            "verified": "" if report is None else (CHECKSUMS if self.request.recipients else self.request.verify),
+            "verified": self._verified.get(dump.name, ""),
         }
 
     def _missing(self) -> list[str]:

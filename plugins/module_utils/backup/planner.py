@@ -25,6 +25,7 @@ def plan_backup(request: BackupRequest, observed: Observed, now: datetime) -> li
     steps = []
     if observed.left_behind:
         steps.append(Step("backend.resume", "resume", "backend that a run which was killed had held still", dict(observed.left_behind), "running"))
+    steps.extend(Step(f"proof.remove:{name}", "remove", f"database {name} of a test restore that was killed", "present") for name in observed.left_databases)
     if request.state == ABSENT:
         return [*steps, *_removals(_named(request, observed) if request.names else _outdated(request, observed, now), observed)]
     steps.extend(_creation(request, source) for source in observed.sources)

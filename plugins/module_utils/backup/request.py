@@ -23,7 +23,9 @@ STATES = (PRESENT, ABSENT)
 UNPROVEN = "none"
 CHECKSUMS = "checksums"
 STRUCTURE = "structure"
-PROOFS = (UNPROVEN, CHECKSUMS, STRUCTURE)
+RESTORE = "restore"
+READINGS = (UNPROVEN, CHECKSUMS, STRUCTURE)
+PROOFS = (*READINGS, RESTORE)
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,7 @@ class Observed:
 
     :param dumps: all that stands in the folder.
     :param proven: names of those that were proven.
+    :param left_databases: of test restores that were killed.
     :param left_behind: the lease of a run that was killed while it held the backend still.
     """
 
@@ -115,4 +118,5 @@ class Observed:
     sources: Sequence[Source] = ()
     dumps: Sequence[Dump] = ()
     proven: frozenset[str] = frozenset()
+    left_databases: Sequence[str] = ()
     left_behind: Mapping[str, Any] = field(default_factory=dict)

@@ -16,6 +16,7 @@ from ..dump.manifest import APP, INSTANCE, App
 from ..dump.storage import measure_storage
 from ..mongo.catalog import databases, describe
 from .instance import Instance
+from .proving import PREFIX
 from .request import BackupRequest, Source
 
 # Of the server itself (https://www.mongodb.com/docs/manual/reference/local-database/ and its neighbours).
@@ -29,7 +30,7 @@ def find_sources(request: BackupRequest, naming: Naming, known: Sequence[SmallAp
     :param client: of MongoDB.
     :raises Failure: when a small app is not known, or what is its own cannot be told.
     """
-    there = [name for name in databases(client) if name not in _SERVERS_OWN]
+    there = [name for name in databases(client) if name not in _SERVERS_OWN and not name.startswith(PREFIX)]
     own = app_databases(naming, [app.id for app in known], there)
     apps = [App(app.id, app.name, own[app.id], _folder(naming, instance, app.id)) for app in known]
     if request.instance:

@@ -75,6 +75,10 @@ def test_a_backend_that_a_killed_run_left_still_goes_on_first() -> None:
     assert plan(observed) == ["backend.resume", "dump.create:instance"]
 
 
+def test_databases_of_a_test_restore_that_was_killed_go_first() -> None:
+    assert plan(Observed(sources=[WHOLE], left_databases=["toucan-proof-1-0"])) == ["proof.remove:toucan-proof-1-0", "dump.create:instance"]
+
+
 def test_a_removal_makes_nothing_and_takes_what_is_named() -> None:
     dumps = [dump("a", 1), Dump("/dumps/b", VENDORS), Dump("/dumps/c.partial", PARTIAL), dump("d", 2)]
     names = ("a", "b", "c.partial", "a", "gone")

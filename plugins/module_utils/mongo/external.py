@@ -35,7 +35,7 @@ _NOT_AUTHORISED = 13
 _SECRET_OPTIONS = ("authMechanismProperties", "proxyPassword", "tlsCertificateKeyFilePassword")
 _ASIDE = re.compile(r" \(configured timeouts:[^)]*\)| \(_ssl\.c:\d+\)|, Timeout: .*", re.DOTALL)
 # A server without TLS takes the first bytes for nonsense: it answers in the open, or hangs up.
-_NO_TLS = re.compile("wrong_version_number|eof occurred|unexpected_eof|record.layer.failure|reset by peer|connection closed", re.IGNORECASE)
+_NO_TLS = re.compile("wrong_version_number|eof occurred|unexpected_eof|record.layer.failure|reset by peer|connection (?:has been )?closed", re.IGNORECASE)
 _BAD_CERTIFICATE = "CERTIFICATE_VERIFY_FAILED"
 
 

@@ -164,6 +164,15 @@ def test_a_server_that_wants_tls_is_told(server: Serve, authority: Any) -> None:
         told(port, "wants TLS, and `toucan_mongodb_uri` asks for none: .*; give the CA of its certificate as `toucan_mongodb_ca_file`")
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["[SSL: WRONG_VERSION_NUMBER] wrong version number", "EOF occurred in violation of protocol", "TLS/SSL connection has been closed (EOF)", "connection closed"],
+)
+def test_python_says_in_several_ways_that_there_is_no_tls(words: str) -> None:
+    """Which one it is hangs on its version and on when the other end hangs up."""
+    assert external._NO_TLS.search(f"SSL handshake failed: 127.0.0.1:37725: {words}")
+
+
 def test_a_server_without_tls_is_told() -> None:
     with socket.create_server((LOCALHOST, 0)) as listener:
         port = listener.getsockname()[1]

@@ -166,7 +166,7 @@ def test_a_server_that_wants_tls_is_told(server: Serve, authority: Any) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    ["[SSL: WRONG_VERSION_NUMBER] wrong version number", "EOF occurred in violation of protocol", "TLS/SSL connection has been closed (EOF)", "connection closed"],
+    ["[SSL: WRONG_VERSION_NUMBER] wrong version number", "EOF occurred in violation of protocol", "TLS connection has been closed (EOF)", "connection closed"],
 )
 def test_python_says_in_several_ways_that_there_is_no_tls(words: str) -> None:
     """Which one it is hangs on its version and on when the other end hangs up."""

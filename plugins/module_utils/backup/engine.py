@@ -92,7 +92,7 @@ class BackupEngine:
         dumps = list_dumps(self.request.folder)
         proven, damaged = proofs.proven_names(self.request.folder, dumps)
         self.warnings.extend(damaged)
-        found = Observed(self._state.get("instance_id", ""), (), dumps, frozenset(proven), left_behind(self._lease))
+        found = Observed(self._state.get("instance_id", ""), dumps=dumps, proven=frozenset(proven), left_behind=left_behind(self._lease))
         if self.request.state == ABSENT:
             return found
         instance = self._find()

@@ -57,7 +57,7 @@ def test_two_backends_without_shared_storage_are_refused(stack: Stack) -> None:
 
 
 def test_four_hosts_become_one_product(stack: Stack) -> None:
-    stack.host(FIRST).shell(f"mkdir -p {STORAGE}")
+    stack.host(FIRST).shell(f"rm -rf {STORAGE} && mkdir -p {STORAGE}")  # the folder outlives the lab's hosts
     stack.site(**SHARED).succeeded()
     assert json.loads(asked("/"))["status"] == "OK"
     assert asked("/tucana-version.txt", "app.lab.test").strip() == "v101.1.0"

@@ -134,9 +134,9 @@ def left_behind(lease: str = LEASE) -> Mapping[str, Any]:
 
 def systemd_timer(argv: Sequence[str], seconds: float) -> None:
     """Have systemd run ``argv`` in so many seconds; take that back for an empty one. :raises Failure: when it does not take it."""
-    # The library runs without Ansible too, so there is no run_command.
+    # One that a killed run set is in the way of the next. The library runs without Ansible too, so there is no run_command.
+    subprocess.run(["systemctl", "stop", f"{UNIT}.timer"], capture_output=True, check=False)  # pylint: disable=ansible-bad-function
     if not argv:
-        subprocess.run(["systemctl", "stop", f"{UNIT}.timer"], capture_output=True, check=False)  # pylint: disable=ansible-bad-function
         return
     command = ["systemd-run", "--quiet", "--collect", f"--unit={UNIT}", f"--on-active={seconds:.0f}", "--timer-property=AccuracySec=1s", *argv]
     subprocess.run(["systemctl", "reset-failed", f"{UNIT}.service"], capture_output=True, check=False)  # pylint: disable=ansible-bad-function

@@ -130,6 +130,20 @@ def test_without_a_timer_nothing_is_held(told: list[str], lease: Path) -> None:
     assert (told, lease.exists()) == ([], False)
 
 
+def test_a_timer_of_a_killed_run_makes_room_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[list[str]] = []
+
+    def run(words: list[str], **dummy: object) -> subprocess.CompletedProcess[str]:
+        commands.append(words)
+        return subprocess.CompletedProcess(words, 0, "", "")
+
+    monkeypatch.setattr(consistency.subprocess, "run", run)
+    systemd_timer(["docker", "unpause", "a"], 10)
+    assert commands[0] == ["systemctl", "stop", "toucan-backup-resume.timer"]
+    assert commands[-1][:1] + commands[-1][-4:] == ["systemd-run", "--timer-property=AccuracySec=1s", "docker", "unpause", "a"]
+    assert "--on-active=10" in commands[-1]
+
+
 def test_without_systemd_it_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(consistency, "UNIT", "toucan-test-resume")
     monkeypatch.setattr(consistency.subprocess, "run", lambda *words, **options: subprocess.CompletedProcess(words, 1, "", "Failed to connect to bus"))
